@@ -1,0 +1,2 @@
+//! The `k8orc` binary.
+fn main() {}
