@@ -21,9 +21,7 @@ fn main() -> ExitCode {
 }
 
 fn embed() -> Result<(), String> {
-    let variable = |name: &str| {
-        std::env::var_os(name).ok_or_else(|| format!("cargo did not set {name}"))
-    };
+    let variable = |name: &str| std::env::var_os(name).ok_or_else(|| format!("cargo did not set {name}"));
     let out = PathBuf::from(variable("OUT_DIR")?);
     let target = variable("TARGET")?.to_string_lossy().into_owned();
     // On a system that is no Linux of a known architecture nothing is embedded: k8or() then looks
@@ -37,12 +35,6 @@ fn embed() -> Result<(), String> {
     let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let sources = Path::new(&manifest).join("../../stdlib/runtime/src");
     let sources = sources.canonicalize().map_err(|error| format!("{}: {error}", sources.display()))?;
-    let step = build_step::Step {
-        rustc: &rustc,
-        sources: &sources,
-        out: &out,
-        target: &target,
-        home_relative: false,
-    };
+    let step = build_step::Step { rustc: &rustc, sources: &sources, out: &out, target: &target, home_relative: false };
     build_step::compile(&step).map(drop)
 }

@@ -33,9 +33,7 @@ pub fn compile(step: &Step<'_>) -> Result<PathBuf, String> {
     let mut attempts = Vec::new();
     for (name, linking) in linkers(step) {
         let mut arguments = vec![OsString::from("--extern"), external.clone()];
-        arguments.extend(
-            ["--crate-name", "main", "--crate-type", "bin", "-C", "lto=fat"].map(OsString::from),
-        );
+        arguments.extend(["--crate-name", "main", "--crate-type", "bin", "-C", "lto=fat"].map(OsString::from));
         arguments.extend(linking);
         match rustc(step, "main.rs", &binary, &arguments) {
             Ok(()) => return Ok(binary),
@@ -123,9 +121,7 @@ fn rustc<A: AsRef<std::ffi::OsStr>>(
     for variable in ["RUSTC_BOOTSTRAP", "RUSTC_FORCE_RUSTC_VERSION", "RUSTFLAGS"] {
         command.env_remove(variable);
     }
-    let answer = command
-        .output()
-        .map_err(|error| format!("{} cannot be started: {error}", step.rustc.display()))?;
+    let answer = command.output().map_err(|error| format!("{} cannot be started: {error}", step.rustc.display()))?;
     if answer.status.success() {
         return Ok(());
     }

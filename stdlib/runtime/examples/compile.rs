@@ -37,16 +37,9 @@ fn make(arch: &str, file: &Path) -> Result<u64, String> {
     std::fs::create_dir(&out).map_err(|error| format!("{}: {error}", out.display()))?;
     let rustc = std::env::var_os("RUSTC").map_or("rustc".into(), PathBuf::from);
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let step = build_step::Step {
-        rustc: &rustc,
-        sources: &sources,
-        out: &out,
-        target,
-        home_relative: false,
-    };
-    let made = build_step::compile(&step).and_then(|binary| {
-        std::fs::copy(binary, file).map_err(|error| format!("{}: {error}", file.display()))
-    });
+    let step = build_step::Step { rustc: &rustc, sources: &sources, out: &out, target, home_relative: false };
+    let made = build_step::compile(&step)
+        .and_then(|binary| std::fs::copy(binary, file).map_err(|error| format!("{}: {error}", file.display())));
     let _ = std::fs::remove_dir_all(&out);
     made
 }

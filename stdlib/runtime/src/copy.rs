@@ -53,9 +53,7 @@ fn failed(what: &str, root: &[u8], path: &[u8], error: Errno) -> Failure {
             "\nthe pod's user must be able to read the image's tree and to write to the claim (fsGroup in the pod's securityContext)"
         }
         Errno::EROFS => "\nthe init container must mount the claim writable",
-        Errno::EIO => {
-            "\nthe device behind the claim is failing; the generation stays incomplete and is not served"
-        }
+        Errno::EIO => "\nthe device behind the claim is failing; the generation stays incomplete and is not served",
         _ => "",
     };
     Failure::new(status::IO, format!("{place}: {what}: {error}{help}"))
@@ -74,8 +72,7 @@ pub fn copy(from: Fd, from_name: &[u8], to: Fd, to_name: &[u8]) -> Result<(), Fa
     walk(from, from_name, |step| match step {
         Step::Entered { name, .. } => {
             let parent = open.last().ok_or_else(|| failure(name, Errno::EIO))?;
-            let below =
-                fs::open_directory_at(parent, name).map_err(|error| failure(name, error))?;
+            let below = fs::open_directory_at(parent, name).map_err(|error| failure(name, error))?;
             open.push(below);
             Ok(())
         }
@@ -83,12 +80,7 @@ pub fn copy(from: Fd, from_name: &[u8], to: Fd, to_name: &[u8]) -> Result<(), Fa
             Some(done) => finish_directory(dir, &done, path).map_err(|error| failure(path, error)),
             None => Err(failure(path, Errno::EIO)),
         },
-        Step::Entry {
-            dir,
-            name,
-            path,
-            stat,
-        } => {
+        Step::Entry { dir, name, path, stat } => {
             let parent = open.last().ok_or_else(|| failure(path, Errno::EIO))?;
             match stat.kind {
                 Kind::Other => return Err(special(from_name, path)),
@@ -97,9 +89,7 @@ pub fn copy(from: Fd, from_name: &[u8], to: Fd, to_name: &[u8]) -> Result<(), Fa
                 Kind::File => {
                     let first = linked.get(&stat.identity);
                     // A file system without hard links, or at its limit of them, gets a copy.
-                    if first
-                        .is_some_and(|first| fs::hard_link_at(&top, first, parent, name).is_ok())
-                    {
+                    if first.is_some_and(|first| fs::hard_link_at(&top, first, parent, name).is_ok()) {
                         return Ok(());
                     }
                     if stat.links > 1 {
@@ -119,11 +109,7 @@ fn finish_directory(from: &Fd, to: &Fd, path: &[u8]) -> SysResult<()> {
     let stat = fs::stat(from)?;
     copy_attributes(from, to);
     // The marker still has to get into the root: its owner keeps the right to write there.
-    let mode = if path.is_empty() {
-        stat.mode | 0o700
-    } else {
-        stat.mode
-    };
+    let mode = if path.is_empty() { stat.mode | 0o700 } else { stat.mode };
     fs::set_mode(to, mode & 0o777)?;
     fs::set_mtime(to, stat.mtime)
 }
@@ -231,42 +217,21 @@ mod tests {
     fn a_copy_has_the_same_digest_times_and_hard_links_but_no_setuid() {
         let (source, target) = (sample(), TestDirectory::new("copied"));
         copy(source.open(), b"/s", target.open(), b"/t").unwrap();
-        let (before, after) = (
-            digest(source.open(), b"/s", false),
-            digest(target.open(), b"/t", true),
-        );
+        let (before, after) = (digest(source.open(), b"/s", false), digest(target.open(), b"/t", true));
         assert_eq!(before.unwrap(), after.unwrap());
-        let meta = |root: &TestDirectory, path: &str| {
-            std::fs::symlink_metadata(root.path().join(path)).unwrap()
-        };
+        let meta = |root: &TestDirectory, path: &str| std::fs::symlink_metadata(root.path().join(path)).unwrap();
         for path in ["share-first", "share/deep/er", "share/link", "share"] {
-            assert_eq!(
-                meta(&source, path).mtime(),
-                meta(&target, path).mtime(),
-                "{path}"
-            );
-            assert_eq!(
-                meta(&source, path).mtime_nsec(),
-                meta(&target, path).mtime_nsec()
-            );
+            assert_eq!(meta(&source, path).mtime(), meta(&target, path).mtime(), "{path}");
+            assert_eq!(meta(&source, path).mtime_nsec(), meta(&target, path).mtime_nsec());
         }
-        assert_eq!(
-            meta(&target, "share-first").ino(),
-            meta(&target, "share/deep/same").ino()
-        );
+        assert_eq!(meta(&target, "share-first").ino(), meta(&target, "share/deep/same").ino());
         assert_eq!(meta(&target, "share-first").mode() & 0o7777, 0o755);
     }
 
     #[test]
     fn a_measure_counts_a_hard_link_once() {
         let need = measure(sample().open(), b"/s").unwrap();
-        assert_eq!(
-            need,
-            Need {
-                bytes: 4096 * (3 + 1) + 303_104,
-                inodes: 6
-            }
-        );
+        assert_eq!(need, Need { bytes: 4096 * (3 + 1) + 303_104, inodes: 6 });
     }
 
     #[test]

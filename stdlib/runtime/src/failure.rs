@@ -30,9 +30,6 @@ pub struct Failure {
 impl Failure {
     /// A refusal with its status and message.
     pub fn new(status: u8, message: impl Into<String>) -> Failure {
-        Failure {
-            status,
-            message: message.into(),
-        }
+        Failure { status, message: message.into() }
     }
 }

@@ -22,21 +22,12 @@ pub struct Launch {
 
 impl Launch {
     /// Finds the program and reads the filter; nothing has happened to this process yet.
-    pub fn prepare(
-        sealed: &Sealed,
-        command: &[Vec<u8>],
-        environment: &[Vec<u8>],
-    ) -> Result<Launch, Failure> {
+    pub fn prepare(sealed: &Sealed, command: &[Vec<u8>], environment: &[Vec<u8>]) -> Result<Launch, Failure> {
         let filter = sealed.filter.as_ref().map(read_filter).transpose()?;
         let name = command.first().map(Vec::as_slice).unwrap_or_default();
         let path = find(name, environment)?;
-        let prepared = Prepared::new(&path, command, environment)
-            .map_err(|error| cannot_start(&path, error))?;
-        Ok(Launch {
-            program: path,
-            prepared,
-            filter,
-        })
+        let prepared = Prepared::new(&path, command, environment).map_err(|error| cannot_start(&path, error))?;
+        Ok(Launch { program: path, prepared, filter })
     }
 
     /// Replaces this process by the program; comes back only when that fails.
@@ -62,21 +53,14 @@ impl Launch {
 }
 
 fn cannot_start(path: &[u8], error: Errno) -> Failure {
-    let code = if error == Errno::ENOENT {
-        status::NOT_FOUND
-    } else {
-        status::CANNOT_START
-    };
+    let code = if error == Errno::ENOENT { status::NOT_FOUND } else { status::CANNOT_START };
     let help = match error {
         // The file was there a moment ago: what is missing is its interpreter or loader.
         Errno::ENOENT => "\nthe program is there, but not the loader or interpreter that it names",
         Errno::ENOEXEC => "\na script needs a first line such as #!/bin/sh",
         _ => "",
     };
-    Failure::new(
-        code,
-        format!("{}: cannot be started: {error}{help}", shown(path)),
-    )
+    Failure::new(code, format!("{}: cannot be started: {error}{help}", shown(path)))
 }
 
 /// The file that a name means: itself with a slash in it, otherwise the first executable file of
@@ -92,22 +76,16 @@ pub fn find(name: &[u8], environment: &[Vec<u8>]) -> Result<Vec<u8>, Failure> {
     if name.is_empty() || name.contains(&b'/') {
         return match usable(name) {
             Ok(()) => Ok(name.to_vec()),
-            Err(error @ (Errno::ENOENT | Errno::ENOTDIR)) => Err(Failure::new(
-                status::NOT_FOUND,
-                format!("{}: {error}", shown(name)),
-            )),
+            Err(error @ (Errno::ENOENT | Errno::ENOTDIR)) => {
+                Err(Failure::new(status::NOT_FOUND, format!("{}: {error}", shown(name))))
+            }
             Err(error) => Err(Failure::new(
                 status::CANNOT_START,
-                format!(
-                    "{}: is not a file that this user may execute: {error}",
-                    shown(name)
-                ),
+                format!("{}: is not a file that this user may execute: {error}", shown(name)),
             )),
         };
     }
-    let path = environment
-        .iter()
-        .find_map(|entry| entry.strip_prefix(b"PATH="));
+    let path = environment.iter().find_map(|entry| entry.strip_prefix(b"PATH="));
     let path = path.unwrap_or(DEFAULT_PATH);
     let mut refused = None;
     for directory in path.split(|byte| *byte == b':') {
@@ -125,30 +103,15 @@ pub fn find(name: &[u8], environment: &[Vec<u8>]) -> Result<Vec<u8>, Failure> {
     Err(match refused {
         Some(candidate) => Failure::new(
             status::CANNOT_START,
-            format!(
-                "{}: is not a file that this user may execute",
-                shown(&candidate)
-            ),
+            format!("{}: is not a file that this user may execute", shown(&candidate)),
         ),
-        None => Failure::new(
-            status::NOT_FOUND,
-            format!(
-                "{}: no such program along PATH={}",
-                shown(name),
-                shown(path)
-            ),
-        ),
+        None => Failure::new(status::NOT_FOUND, format!("{}: no such program along PATH={}", shown(name), shown(path))),
     })
 }
 
 /// Reads the filter and holds it against what was sealed.
 fn read_filter(sealed: &SealedFilter) -> Result<Vec<Instruction>, Failure> {
-    let refuse = |why: &str| {
-        Failure::new(
-            status::REFUSED,
-            format!("{}: the sealed filter {why}", shown(&sealed.path)),
-        )
-    };
+    let refuse = |why: &str| Failure::new(status::REFUSED, format!("{}: the sealed filter {why}", shown(&sealed.path)));
     let bytes = fs::open_path(&sealed.path)
         .and_then(|file| fs::read_all(&file, MAX_INSTRUCTIONS * 8))
         .map_err(|error| refuse(&format!("cannot be read: {error}")))?;
@@ -195,22 +158,10 @@ mod tests {
         let expected = [root.bytes(), b"/tool".to_vec()].concat();
         assert_eq!(find(b"tool", &environment).unwrap(), expected);
         assert_eq!(find(&expected, &[]).unwrap(), expected);
-        assert_eq!(
-            find(b"plain", &environment).unwrap_err().status,
-            status::CANNOT_START
-        );
-        assert_eq!(
-            find(b"absent", &environment).unwrap_err().status,
-            status::NOT_FOUND
-        );
-        assert_eq!(
-            find(&root.bytes(), &environment).unwrap_err().status,
-            status::CANNOT_START
-        );
-        assert_eq!(
-            find(b"", &environment).unwrap_err().status,
-            status::NOT_FOUND
-        );
+        assert_eq!(find(b"plain", &environment).unwrap_err().status, status::CANNOT_START);
+        assert_eq!(find(b"absent", &environment).unwrap_err().status, status::NOT_FOUND);
+        assert_eq!(find(&root.bytes(), &environment).unwrap_err().status, status::CANNOT_START);
+        assert_eq!(find(b"", &environment).unwrap_err().status, status::NOT_FOUND);
     }
 
     #[test]
@@ -220,17 +171,8 @@ mod tests {
         let bytes = [6, 0, 0, 0, 0, 0, 0xff, 0x7f];
         std::fs::write(&file, bytes).unwrap();
         let path = [root.bytes(), b"/filter.bpf".to_vec()].concat();
-        let mut sealed = SealedFilter {
-            path,
-            digest: sha256(&bytes),
-            instructions: 1,
-        };
-        let allow_all = Instruction {
-            code: 6,
-            jump_true: 0,
-            jump_false: 0,
-            operand: 0x7fff_0000,
-        };
+        let mut sealed = SealedFilter { path, digest: sha256(&bytes), instructions: 1 };
+        let allow_all = Instruction { code: 6, jump_true: 0, jump_false: 0, operand: 0x7fff_0000 };
         assert_eq!(read_filter(&sealed).unwrap(), [allow_all]);
         sealed.instructions = 2;
         assert_eq!(read_filter(&sealed).unwrap_err().status, status::REFUSED);

@@ -10,6 +10,7 @@
 extern crate alloc;
 
 pub mod copy;
+pub mod directory;
 pub mod failure;
 pub mod launch;
 pub mod marker;

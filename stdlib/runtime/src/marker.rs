@@ -22,14 +22,11 @@ pub fn content(digest: &Digest) -> String {
 
 /// The digest that the marker in `root` names; `None` when there is no marker or it is not whole.
 pub fn read(root: &Fd) -> SysResult<Option<Digest>> {
-    let bytes = match fs::open_at(root, MARKER.as_bytes()).and_then(|file| fs::read_all(&file, 512))
-    {
+    let bytes = match fs::open_at(root, MARKER.as_bytes()).and_then(|file| fs::read_all(&file, 512)) {
         Err(Errno::ENOENT | Errno::E2BIG | Errno::ELOOP | Errno::EISDIR) => return Ok(None),
         other => other?,
     };
-    let hex = bytes
-        .strip_prefix(b"k8or-generation 1 sha256:")
-        .and_then(|rest| rest.strip_suffix(b"\n"));
+    let hex = bytes.strip_prefix(b"k8or-generation 1 sha256:").and_then(|rest| rest.strip_suffix(b"\n"));
     Ok(hex.and_then(Digest::from_hex))
 }
 
@@ -37,17 +34,15 @@ pub fn read(root: &Fd) -> SysResult<Option<Digest>> {
 pub fn check(generation: &Generation) -> Result<(), Failure> {
     let mount = shown(&generation.mount);
     let wanted = format!("sha256-{}", generation.digest.hex());
-    let found = fs::open_directory_path(&generation.mount)
-        .and_then(|root| read(&root))
-        .map_err(|error| {
-            Failure::new(
-                status::REFUSED,
-                format!(
-                    "{mount}: the completion marker {MARKER} cannot be read: {error}\n\
+    let found = fs::open_directory_path(&generation.mount).and_then(|root| read(&root)).map_err(|error| {
+        Failure::new(
+            status::REFUSED,
+            format!(
+                "{mount}: the completion marker {MARKER} cannot be read: {error}\n\
                      the pod's user must be able to read the tree: check the claim's owner and mode"
-                ),
-            )
-        })?;
+            ),
+        )
+    })?;
     match found {
         Some(digest) if digest == generation.digest => Ok(()),
         None => Err(Failure::new(
@@ -80,33 +75,16 @@ mod tests {
     fn only_the_exact_marker_of_the_sealed_digest_is_accepted() {
         let root = TestDirectory::new("marker");
         let digest = sha256(b"tree");
-        let generation = Generation {
-            mount: root.bytes(),
-            digest,
-        };
+        let generation = Generation { mount: root.bytes(), digest };
         let put = |text: &str| std::fs::write(root.path().join(MARKER), text).unwrap();
         let missing = check(&generation).unwrap_err();
         assert_eq!(missing.status, status::REFUSED);
-        assert!(
-            missing.message.contains("missing subPath"),
-            "{}",
-            missing.message
-        );
+        assert!(missing.message.contains("missing subPath"), "{}", missing.message);
         put(&content(&digest));
         assert_eq!(check(&generation), Ok(()));
         put(&content(&digest)[..60]);
-        assert!(
-            check(&generation)
-                .unwrap_err()
-                .message
-                .contains("not complete")
-        );
+        assert!(check(&generation).unwrap_err().message.contains("not complete"));
         put(&content(&sha256(b"other")));
-        assert!(
-            check(&generation)
-                .unwrap_err()
-                .message
-                .contains("another generation")
-        );
+        assert!(check(&generation).unwrap_err().message.contains("another generation"));
     }
 }

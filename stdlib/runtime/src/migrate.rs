@@ -26,18 +26,14 @@ const KEPT: usize = 2;
 pub fn migrate(sealed: &Sealed, from: &[u8], to: &[u8]) -> Result<u8, Failure> {
     let generation = sealed_generation(sealed, from)?;
     let name = directory_name(&generation.digest);
-    let claim =
-        fs::open_directory_path(to).map_err(|error| trouble(to, "cannot be opened", error))?;
+    let claim = fs::open_directory_path(to).map_err(|error| trouble(to, "cannot be opened", error))?;
     let _lock = take_lock(&claim, to)?;
     if is_complete(&claim, &name, &generation.digest) {
         // Its age decides which generation is collected next: it is in use again.
         if let Ok(dir) = fs::open_directory_at(&claim, name.as_bytes()) {
             let _ = fs::touch_at(&dir, MARKER.as_bytes());
         }
-        say(&format!(
-            "{}/{name} is there and complete: nothing to copy",
-            shown(to)
-        ));
+        say(&format!("{}/{name} is there and complete: nothing to copy", shown(to)));
     } else {
         fill(&claim, to, &name, generation)?;
     }
@@ -48,14 +44,9 @@ pub fn migrate(sealed: &Sealed, from: &[u8], to: &[u8]) -> Result<u8, Failure> {
 /// `k8or verify PATH`: recomputes the digest of the tree at `path` and holds it against the one
 /// sealed for that mount, or else against the marker in it.
 pub fn verify(sealed: &Sealed, path: &[u8]) -> Result<u8, Failure> {
-    let root =
-        fs::open_directory_path(path).map_err(|error| trouble(path, "cannot be opened", error))?;
-    let known = sealed
-        .generations
-        .iter()
-        .find(|known| known.mount == trimmed(path));
-    let marked =
-        marker::read(&root).map_err(|error| trouble(path, "its marker cannot be read", error))?;
+    let root = fs::open_directory_path(path).map_err(|error| trouble(path, "cannot be opened", error))?;
+    let known = sealed.generations.iter().find(|known| known.mount == trimmed(path));
+    let marked = marker::read(&root).map_err(|error| trouble(path, "its marker cannot be read", error))?;
     let Some(wanted) = known.map(|known| known.digest).or(marked) else {
         return Err(Failure::new(
             status::USAGE,
@@ -85,55 +76,35 @@ pub fn directory_name(digest: &Digest) -> String {
 }
 
 fn trimmed(path: &[u8]) -> &[u8] {
-    let end = path
-        .iter()
-        .rposition(|byte| *byte != b'/')
-        .map_or(1, |last| last + 1);
+    let end = path.iter().rposition(|byte| *byte != b'/').map_or(1, |last| last + 1);
     path.get(..end).unwrap_or(path)
 }
 
 fn sealed_generation<'a>(sealed: &'a Sealed, from: &[u8]) -> Result<&'a Generation, Failure> {
-    sealed
-        .generations
-        .iter()
-        .find(|known| known.mount == trimmed(from))
-        .ok_or_else(|| {
-            let known = sealed
-                .generations
-                .iter()
-                .map(|known| shown(&known.mount))
-                .collect::<Vec<_>>();
-            let known = if known.is_empty() {
-                "none".into()
-            } else {
-                known.join(", ")
-            };
-            Failure::new(
-                status::USAGE,
-                format!(
-                    "migrate: no generation is sealed for {} (sealed: {known})\n\
+    sealed.generations.iter().find(|known| known.mount == trimmed(from)).ok_or_else(|| {
+        let known = sealed.generations.iter().map(|known| shown(&known.mount)).collect::<Vec<_>>();
+        let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+        Failure::new(
+            status::USAGE,
+            format!(
+                "migrate: no generation is sealed for {} (sealed: {known})\n\
                  a volume whose mount says from-image=#true in the spec gets one",
-                    shown(from)
-                ),
-            )
-        })
+                shown(from)
+            ),
+        )
+    })
 }
 
-fn trouble(path: &[u8], what: &str, error: Errno) -> Failure {
+pub(crate) fn trouble(path: &[u8], what: &str, error: Errno) -> Failure {
     let help = match error {
-        Errno::ENOSPC | Errno::EDQUOT => {
-            "\nthe claim is full (bytes or inodes): raise size= of the volume"
-        }
+        Errno::ENOSPC | Errno::EDQUOT => "\nthe claim is full (bytes or inodes): raise size= of the volume",
         Errno::EACCES | Errno::EPERM => {
             "\nthe pod's user must be able to write there: fsGroup in the pod's securityContext, or the owner of the directory"
         }
         Errno::EROFS => "\nthe init container must mount the claim writable",
         _ => "",
     };
-    Failure::new(
-        status::IO,
-        format!("{}: {what}: {error}{help}", shown(path)),
-    )
+    Failure::new(status::IO, format!("{}: {what}: {error}{help}", shown(path)))
 }
 
 fn differs(path: &[u8], wanted: &Digest, found: &tree::Summary) -> Failure {
@@ -151,8 +122,7 @@ fn differs(path: &[u8], wanted: &Digest, found: &tree::Summary) -> Failure {
 }
 
 fn take_lock(claim: &Fd, to: &[u8]) -> Result<Fd, Failure> {
-    let lock = fs::open_lock_at(claim, LOCK)
-        .map_err(|error| trouble(to, "cannot be written to", error))?;
+    let lock = fs::open_lock_at(claim, LOCK).map_err(|error| trouble(to, "cannot be written to", error))?;
     match fs::lock(&lock, false) {
         Ok(()) => return Ok(lock),
         Err(Errno::EAGAIN) => say("another migration holds the claim: waiting for it"),
@@ -173,23 +143,13 @@ fn fill(claim: &Fd, to: &[u8], name: &str, generation: &Generation) -> Result<()
     let target = [to, name.as_bytes()].join(&b'/');
     copy::remove_tree(claim, name.as_bytes())
         .map_err(|error| trouble(&target, "an incomplete generation cannot be removed", error))?;
-    let source =
-        || fs::open_directory_path(from).map_err(|error| trouble(from, "cannot be opened", error));
+    let source = || fs::open_directory_path(from).map_err(|error| trouble(from, "cannot be opened", error));
     let need = copy::measure(source()?, from)?;
     check_space(claim, to, &need)?;
-    say(&format!(
-        "copying {} to {}: {} entries, {} bytes",
-        shown(from),
-        shown(&target),
-        need.inodes,
-        need.bytes
-    ));
-    fs::make_directory_at(claim, name.as_bytes())
-        .map_err(|error| trouble(&target, "cannot be made", error))?;
-    let open = || {
-        fs::open_directory_at(claim, name.as_bytes())
-            .map_err(|error| trouble(&target, "cannot be opened", error))
-    };
+    say(&format!("copying {} to {}: {} entries, {} bytes", shown(from), shown(&target), need.inodes, need.bytes));
+    fs::make_directory_at(claim, name.as_bytes()).map_err(|error| trouble(&target, "cannot be made", error))?;
+    let open =
+        || fs::open_directory_at(claim, name.as_bytes()).map_err(|error| trouble(&target, "cannot be opened", error));
     copy::copy(source()?, from, open()?, &target)?;
     // Errors of delayed writes come here (ENOSPC and EIO of network file systems, for instance).
     fs::sync_filesystem(claim).map_err(|error| trouble(&target, "cannot be stored", error))?;
@@ -201,12 +161,7 @@ fn fill(claim: &Fd, to: &[u8], name: &str, generation: &Generation) -> Result<()
     }
     complete(claim, &open()?, &generation.digest)
         .map_err(|error| trouble(&target, "the completion marker cannot be stored", error))?;
-    say(&format!(
-        "{} is complete: {} entries, {} bytes, verified",
-        shown(&target),
-        found.entries,
-        found.bytes
-    ));
+    say(&format!("{} is complete: {} entries, {} bytes, verified", shown(&target), found.entries, found.bytes));
     Ok(())
 }
 
@@ -274,10 +229,7 @@ fn collect(claim: &Fd, to: &[u8], current: &str) {
         }
         let used = fs::open_directory_at(claim, &name).ok().and_then(|dir| {
             let complete = marker::read(&dir).ok().flatten() == Some(digest);
-            fs::stat_at(&dir, MARKER.as_bytes())
-                .ok()
-                .filter(|_| complete)
-                .map(|stat| stat.mtime)
+            fs::stat_at(&dir, MARKER.as_bytes()).ok().filter(|_| complete).map(|stat| stat.mtime)
         });
         others.push((used, name));
     }
@@ -294,9 +246,7 @@ fn collect(claim: &Fd, to: &[u8], current: &str) {
         }
         match copy::remove_tree(claim, name) {
             Ok(()) => say(&format!("removed the older generation {place}")),
-            Err(error) => say(&format!(
-                "the older generation {place} cannot be removed: {error}"
-            )),
+            Err(error) => say(&format!("the older generation {place} cannot be removed: {error}")),
         }
     }
 }
@@ -316,10 +266,7 @@ mod tests {
         fn new() -> Case {
             let source = TestDirectory::new("from");
             std::fs::create_dir(source.path().join("lib")).unwrap();
-            Case {
-                source,
-                claim: TestDirectory::new("claim"),
-            }
+            Case { source, claim: TestDirectory::new("claim") }
         }
 
         /// Writes one version of the tree and gives the configuration that was sealed for it.
@@ -341,9 +288,7 @@ mod tests {
         }
 
         fn directory(&self, sealed: &Sealed) -> std::path::PathBuf {
-            self.claim
-                .path()
-                .join(directory_name(&sealed.generations[0].digest))
+            self.claim.path().join(directory_name(&sealed.generations[0].digest))
         }
     }
 
@@ -358,16 +303,8 @@ mod tests {
         assert_eq!(std::fs::read(made.join("lib/a")).unwrap(), b"one");
         std::fs::write(made.join("witness"), "").unwrap();
         assert_eq!(case.migrate(&sealed), Ok(0));
-        assert!(
-            made.join("witness").exists(),
-            "a complete generation is not copied again"
-        );
-        assert_eq!(
-            verify(&sealed, made.as_os_str().as_encoded_bytes())
-                .unwrap_err()
-                .status,
-            status::DIFFERS
-        );
+        assert!(made.join("witness").exists(), "a complete generation is not copied again");
+        assert_eq!(verify(&sealed, made.as_os_str().as_encoded_bytes()).unwrap_err().status, status::DIFFERS);
         std::fs::remove_file(made.join(MARKER)).unwrap();
         assert_eq!(case.migrate(&sealed), Ok(0));
         assert!(!made.join("witness").exists());
@@ -381,11 +318,7 @@ mod tests {
         case.version("tampered");
         let failure = case.migrate(&sealed).unwrap_err();
         assert_eq!(failure.status, status::DIFFERS);
-        assert!(
-            failure.message.contains("is itself not the sealed one"),
-            "{}",
-            failure.message
-        );
+        assert!(failure.message.contains("is itself not the sealed one"), "{}", failure.message);
         assert!(!case.directory(&sealed).join(MARKER).exists());
     }
 
@@ -405,11 +338,7 @@ mod tests {
         go("1", &first);
         go("3", &third);
         let there = [&first, &second, &third].map(|sealed| case.directory(sealed).exists());
-        assert_eq!(
-            there,
-            [true, false, true],
-            "the first was in use when the third came"
-        );
+        assert_eq!(there, [true, false, true], "the first was in use when the third came");
         assert!(case.claim.path().join("lost+found").exists());
     }
 

@@ -14,11 +14,7 @@ use alloc::vec::Vec;
 /// `run`: refuses an incomplete tree, then supervises as PID 1 or, where it is not PID 1, becomes
 /// the program.
 pub fn run(sealed: &Sealed, command: &[Vec<u8>], environment: &[Vec<u8>]) -> Result<u8, Failure> {
-    let command = if command.is_empty() {
-        sealed.program.as_slice()
-    } else {
-        command
-    };
+    let command = if command.is_empty() { sealed.program.as_slice() } else { command };
     if command.is_empty() {
         return Err(Failure::new(
             status::USAGE,
@@ -30,20 +26,13 @@ pub fn run(sealed: &Sealed, command: &[Vec<u8>], environment: &[Vec<u8>]) -> Res
         marker::check(generation)?;
     }
     let launch = Launch::prepare(sealed, command, environment)?;
-    if process::own_pid() == 1 {
-        supervise(launch)
-    } else {
-        Err(launch.start())
-    }
+    if process::own_pid() == 1 { supervise(launch) } else { Err(launch.start()) }
 }
 
 /// `exec`: the same environment and filter for a probe, a hook or a person; no supervision.
 pub fn exec(sealed: &Sealed, command: &[Vec<u8>], environment: &[Vec<u8>]) -> Result<u8, Failure> {
     if command.is_empty() {
-        return Err(Failure::new(
-            status::USAGE,
-            "exec: which program? k8or exec -- PROGRAM ARGS…",
-        ));
+        return Err(Failure::new(status::USAGE, "exec: which program? k8or exec -- PROGRAM ARGS…"));
     }
     Err(Launch::prepare(sealed, command, environment)?.start())
 }
@@ -61,18 +50,9 @@ fn warn_of_other_user(sealed: &Sealed) {
 
 fn supervise(launch: Launch) -> Result<u8, Failure> {
     // Signals that a fault of our own raises cannot be held back in any useful way.
-    let own = [
-        signal::ILL,
-        signal::TRAP,
-        signal::ABRT,
-        signal::BUS,
-        signal::FPE,
-        signal::SEGV,
-        signal::SYS,
-    ];
+    let own = [signal::ILL, signal::TRAP, signal::ABRT, signal::BUS, signal::FPE, signal::SEGV, signal::SYS];
     let held = SignalSet::all_but(&own);
-    let system =
-        |error: Errno| Failure::new(status::CANNOT_START, format!("cannot supervise: {error}"));
+    let system = |error: Errno| Failure::new(status::CANNOT_START, format!("cannot supervise: {error}"));
     let before = process::set_mask(held).map_err(system)?;
     let Some(child) = process::fork().map_err(system)? else {
         // In the child: its own group, so that the terminal's signals go to it and its children.
@@ -115,10 +95,8 @@ fn status_of(ended: Ended) -> u8 {
     match ended {
         Ended::Status(status) => status,
         Ended::Signal(signal::SYS) => {
-            say(
-                "killed by SIGSYS: a system call that is not in the profile\n\
-                 `k8orc test` runs the image and names the call and the line to add",
-            );
+            say("killed by SIGSYS: a system call that is not in the profile\n\
+                 `k8orc test` runs the image and names the call and the line to add");
             128 + signal::SYS as u8
         }
         Ended::Signal(number) => 128u8.saturating_add(number as u8),

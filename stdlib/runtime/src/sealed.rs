@@ -63,37 +63,30 @@ impl Sealed {
         let refuse = |why: String| {
             Failure::new(
                 status::REFUSED,
-                format!(
-                    "{path}: {why}\nthis image was not made for this k8or: build it again with k8orc"
-                ),
+                format!("{path}: {why}\nthis image was not made for this k8or: build it again with k8orc"),
             )
         };
-        let bytes = fs::open_path(path.as_bytes())
-            .and_then(|file| fs::read_all(&file, LIMIT))
-            .map_err(|error| match error {
-                Errno::ENOENT => refuse("the sealed configuration is missing".into()),
-                other => refuse(format!("cannot be read: {other}")),
-            })?;
+        let bytes =
+            fs::open_path(path.as_bytes()).and_then(|file| fs::read_all(&file, LIMIT)).map_err(
+                |error| match error {
+                    Errno::ENOENT => refuse("the sealed configuration is missing".into()),
+                    other => refuse(format!("cannot be read: {other}")),
+                },
+            )?;
         Sealed::parse(&bytes).map_err(refuse)
     }
 
     /// Reads the text of a sealed configuration; the error names the line.
     pub fn parse(text: &[u8]) -> Result<Sealed, String> {
-        let text = text
-            .strip_suffix(b"\n")
-            .ok_or("the last line is not ended")?;
+        let text = text.strip_suffix(b"\n").ok_or("the last line is not ended")?;
         let mut draft = Draft::default();
         for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
             let mut fields = Vec::new();
             for field in line.split(|byte| *byte == b' ') {
                 let field = percent_decoded(field).filter(|field| !field.is_empty());
-                fields.push(field.ok_or_else(|| {
-                    format!("line {}: an empty field or a broken % form", index + 1)
-                })?);
+                fields.push(field.ok_or_else(|| format!("line {}: an empty field or a broken % form", index + 1))?);
             }
-            draft
-                .line(index, &fields)
-                .map_err(|why| format!("line {}: {why}", index + 1))?;
+            draft.line(index, &fields).map_err(|why| format!("line {}: {why}", index + 1))?;
         }
         draft.finish()
     }
@@ -119,39 +112,26 @@ fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), String> {
 
 fn digest(field: &[u8]) -> Result<Digest, String> {
     let hex = field.strip_prefix(b"sha256:").and_then(Digest::from_hex);
-    hex.ok_or_else(|| {
-        format!(
-            "\"{}\" is not sha256: and 64 lower-case digits",
-            shown(field)
-        )
-    })
+    hex.ok_or_else(|| format!("\"{}\" is not sha256: and 64 lower-case digits", shown(field)))
 }
 
 fn absolute(field: &[u8]) -> Result<Vec<u8>, String> {
     if field.first() == Some(&b'/') && (field.len() == 1 || field.last() != Some(&b'/')) {
         Ok(field.to_vec())
     } else {
-        Err(format!(
-            "\"{}\" is not an absolute path without a slash at its end",
-            shown(field)
-        ))
+        Err(format!("\"{}\" is not an absolute path without a slash at its end", shown(field)))
     }
 }
 
 impl Draft {
     fn line(&mut self, index: usize, fields: &[Vec<u8>]) -> Result<(), String> {
         let fields = fields.iter().map(Vec::as_slice).collect::<Vec<_>>();
-        let number = |field: &[u8]| {
-            decimal(field).ok_or_else(|| format!("\"{}\" is not a number", shown(field)))
-        };
+        let number = |field: &[u8]| decimal(field).ok_or_else(|| format!("\"{}\" is not a number", shown(field)));
         match (index, fields.as_slice()) {
             (0, [b"k8or", b"1"]) => Ok(()),
             (0, _) => Err("this k8or reads version 1 (\"k8or 1\") only".into()),
             (_, [b"arch", arch]) if *arch == ARCH.as_bytes() => once(&mut self.arch, ()),
-            (_, [b"arch", arch]) => Err(format!(
-                "sealed for {}, but this machine is {ARCH}",
-                shown(arch)
-            )),
+            (_, [b"arch", arch]) => Err(format!("sealed for {}, but this machine is {ARCH}", shown(arch))),
             (_, [b"uid", value]) => once(&mut self.uid, number(value)?),
             (_, [b"gid", value]) => once(&mut self.gid, number(value)?),
             (_, [b"filter", b"none"]) => once(&mut self.filter, None),
@@ -161,21 +141,10 @@ impl Draft {
                     return Err("a filter has 1 to 4096 instructions".into());
                 }
                 let (path, digest) = (absolute(path)?, digest(content)?);
-                once(
-                    &mut self.filter,
-                    Some(SealedFilter {
-                        path,
-                        digest,
-                        instructions,
-                    }),
-                )
+                once(&mut self.filter, Some(SealedFilter { path, digest, instructions }))
             }
-            (_, [b"on-violation", b"kill-process" | b"kill-thread" | b"log"]) => {
-                once(&mut self.on_violation, ())
-            }
-            (_, [b"on-violation", other]) if other.starts_with(b"errno:") => {
-                once(&mut self.on_violation, ())
-            }
+            (_, [b"on-violation", b"kill-process" | b"kill-thread" | b"log"]) => once(&mut self.on_violation, ()),
+            (_, [b"on-violation", other]) if other.starts_with(b"errno:") => once(&mut self.on_violation, ()),
             (_, [b"generation", mount, value]) => {
                 let (mount, digest) = (absolute(mount)?, digest(value)?);
                 if self.generations.iter().any(|known| known.mount == mount) {
@@ -184,10 +153,9 @@ impl Draft {
                 self.generations.push(Generation { mount, digest });
                 Ok(())
             }
-            (_, [b"program", program @ ..]) if !program.is_empty() => once(
-                &mut self.program,
-                program.iter().map(|field| field.to_vec()).collect(),
-            ),
+            (_, [b"program", program @ ..]) if !program.is_empty() => {
+                once(&mut self.program, program.iter().map(|field| field.to_vec()).collect())
+            }
             (_, other) => {
                 let key = other.first().copied().unwrap_or_default();
                 Err(format!("\"{}\" is not understood by this k8or", shown(key)))
@@ -237,53 +205,17 @@ mod tests {
     fn what_is_not_understood_is_refused_with_its_line() {
         let hex = crate::sha256::sha256(b"").hex();
         let cases = [
-            (
-                "k8or 1\n".to_string(),
-                "k8or 2\n".to_string(),
-                "line 1: this k8or reads version 1",
-            ),
-            (
-                format!("arch {ARCH}"),
-                "arch riscv64".into(),
-                "line 2: sealed for riscv64",
-            ),
-            (
-                "uid 10001".into(),
-                "uid 010001".into(),
-                "line 3: \"010001\" is not a number",
-            ),
+            ("k8or 1\n".to_string(), "k8or 2\n".to_string(), "line 1: this k8or reads version 1"),
+            (format!("arch {ARCH}"), "arch riscv64".into(), "line 2: sealed for riscv64"),
+            ("uid 10001".into(), "uid 010001".into(), "line 3: \"010001\" is not a number"),
             ("gid 10002".into(), "uid 10002".into(), "line 4: said twice"),
-            (
-                "gid 10002\n".into(),
-                "gid 10002\ncolour blue\n".into(),
-                "line 5: \"colour\" is not",
-            ),
+            ("gid 10002\n".into(), "gid 10002\ncolour blue\n".into(), "line 5: \"colour\" is not"),
             (" 12\n".into(), " 4097\n".into(), "1 to 4096"),
-            (
-                "kill-process".into(),
-                "shrug".into(),
-                "line 6: \"on-violation\" is not",
-            ),
-            (
-                format!("/usr sha256:{hex}"),
-                "/usr/ sha256:00".into(),
-                "line 7: \"/usr/\" is not an",
-            ),
-            (
-                "daemon%20off;".into(),
-                "daemon%2".into(),
-                "line 8: an empty field or a broken %",
-            ),
-            (
-                "daemon%20off;\n".into(),
-                "x".into(),
-                "the last line is not ended",
-            ),
-            (
-                "gid 10002\n".into(),
-                "".into(),
-                "the line \"gid\" is missing",
-            ),
+            ("kill-process".into(), "shrug".into(), "line 6: \"on-violation\" is not"),
+            (format!("/usr sha256:{hex}"), "/usr/ sha256:00".into(), "line 7: \"/usr/\" is not an"),
+            ("daemon%20off;".into(), "daemon%2".into(), "line 8: an empty field or a broken %"),
+            ("daemon%20off;\n".into(), "x".into(), "the last line is not ended"),
+            ("gid 10002\n".into(), "".into(), "the line \"gid\" is missing"),
         ];
         for (from, to, expected) in cases {
             let changed = text().replace(&from, &to);

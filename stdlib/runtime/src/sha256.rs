@@ -16,9 +16,8 @@ pub const ROUND_CONSTANTS: [u32; 64] = [
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 ];
 
-const INITIAL: [u32; 8] = [
-    0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
-];
+const INITIAL: [u32; 8] =
+    [0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19];
 
 /// A SHA-256 value.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -49,10 +48,7 @@ impl Digest {
     /// The 64 lower-case hexadecimal digits.
     pub fn hex(&self) -> String {
         let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value & 15)]);
-        self.0
-            .iter()
-            .flat_map(|byte| [digit(byte >> 4), digit(*byte)])
-            .collect()
+        self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
     }
 }
 
@@ -79,13 +75,7 @@ impl Sha256 {
     }
 
     fn with(compress: Compress) -> Sha256 {
-        Sha256 {
-            state: INITIAL,
-            pending: [0; 64],
-            pending_length: 0,
-            total: 0,
-            compress,
-        }
+        Sha256 { state: INITIAL, pending: [0; 64], pending_length: 0, total: 0, compress }
     }
 
     /// Adds bytes.
@@ -139,28 +129,19 @@ fn compress_plain(state: &mut [u32; 8], blocks: &[u8]) {
     for block in blocks.chunks_exact(64) {
         let mut words = [0u32; 64];
         for (word, bytes) in words.iter_mut().zip(block.chunks_exact(4)) {
-            *word = bytes
-                .iter()
-                .fold(0, |word, byte| word << 8 | u32::from(*byte));
+            *word = bytes.iter().fold(0, |word, byte| word << 8 | u32::from(*byte));
         }
         for i in 16..64 {
             let (early, late) = (words[i - 15], words[i - 2]);
             let sigma0 = early.rotate_right(7) ^ early.rotate_right(18) ^ early >> 3;
             let sigma1 = late.rotate_right(17) ^ late.rotate_right(19) ^ late >> 10;
-            words[i] = words[i - 16]
-                .wrapping_add(sigma0)
-                .wrapping_add(words[i - 7])
-                .wrapping_add(sigma1);
+            words[i] = words[i - 16].wrapping_add(sigma0).wrapping_add(words[i - 7]).wrapping_add(sigma1);
         }
         let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
         for (constant, word) in ROUND_CONSTANTS.iter().zip(words) {
             let sum1 = e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25);
             let choice = e & f ^ !e & g;
-            let first = h
-                .wrapping_add(sum1)
-                .wrapping_add(choice)
-                .wrapping_add(*constant)
-                .wrapping_add(word);
+            let first = h.wrapping_add(sum1).wrapping_add(choice).wrapping_add(*constant).wrapping_add(word);
             let sum0 = a.rotate_right(2) ^ a.rotate_right(13) ^ a.rotate_right(22);
             let majority = a & b ^ a & c ^ b & c;
             (h, g, f, e) = (g, f, e, d.wrapping_add(first));
@@ -182,14 +163,8 @@ mod tests {
     #[test]
     fn known_answers() {
         for (message, answer) in [
-            (
-                "",
-                "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-            ),
-            (
-                "abc",
-                "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
-            ),
+            ("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+            ("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
             (
                 "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
                 "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
@@ -204,9 +179,7 @@ mod tests {
 
     #[test]
     fn the_plain_code_and_the_processor_agree_on_every_length_and_split() {
-        let bytes = (0..1000u32)
-            .map(|i| (i * 7 + i / 3) as u8)
-            .collect::<Vec<_>>();
+        let bytes = (0..1000u32).map(|i| (i * 7 + i / 3) as u8).collect::<Vec<_>>();
         for length in 0..bytes.len() {
             let message = &bytes[..length];
             let mut plain = Sha256::with(compress_plain);
@@ -221,10 +194,7 @@ mod tests {
     fn hex_is_read_back_and_nothing_else_is() {
         let digest = sha256(b"x");
         assert_eq!(Digest::from_hex(digest.hex().as_bytes()), Some(digest));
-        assert_eq!(
-            Digest::from_hex(digest.hex().to_uppercase().as_bytes()),
-            None
-        );
+        assert_eq!(Digest::from_hex(digest.hex().to_uppercase().as_bytes()), None);
         assert_eq!(Digest::from_hex(b"00"), None);
     }
 }

@@ -12,10 +12,7 @@ impl TestDirectory {
     pub fn new(name: &str) -> TestDirectory {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(alloc::format!(
-            "k8or-{name}-{}-{number}",
-            std::process::id()
-        ));
+        let path = std::env::temp_dir().join(alloc::format!("k8or-{name}-{}-{number}", std::process::id()));
         std::fs::create_dir(&path).unwrap();
         TestDirectory(path)
     }

@@ -11,18 +11,12 @@ pub fn shown(bytes: &[u8]) -> String {
         for character in chunk.valid().chars() {
             if character.is_control() || character == '\\' || is_directional(character) {
                 let mut buffer = [0; 4];
-                character
-                    .encode_utf8(&mut buffer)
-                    .bytes()
-                    .for_each(|byte| escape(&mut text, byte));
+                character.encode_utf8(&mut buffer).bytes().for_each(|byte| escape(&mut text, byte));
             } else {
                 text.push(character);
             }
         }
-        chunk
-            .invalid()
-            .iter()
-            .for_each(|byte| escape(&mut text, *byte));
+        chunk.invalid().iter().for_each(|byte| escape(&mut text, *byte));
     }
     text
 }

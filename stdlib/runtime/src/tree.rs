@@ -31,8 +31,7 @@ pub struct TreeHasher(Sha256);
 
 impl TreeHasher {
     fn record(&mut self, kind: u8, mode: u32, path: &[u8], payload: &[u8]) {
-        self.0
-            .update(format!("{} {:04o} ", char::from(kind), mode & 0o555).as_bytes());
+        self.0.update(format!("{} {:04o} ", char::from(kind), mode & 0o555).as_bytes());
         self.0.update(path);
         self.0.update(b"\0");
         self.0.update(payload);
@@ -112,56 +111,34 @@ fn level(dir: Fd, path: Vec<u8>, at_root: bool) -> SysResult<Level> {
         steps.push((name, Some(stat)));
     }
     steps.sort_by(|left, right| left.0.cmp(&right.0));
-    Ok(Level {
-        dir,
-        path,
-        steps: steps.into_iter(),
-    })
+    Ok(Level { dir, path, steps: steps.into_iter() })
 }
 
 /// Shows every entry below `root` (but not the root's completion marker) in the byte order of the
 /// paths. `name` is how messages call the root. No recursion: depth costs memory only.
-pub fn walk(
-    root: Fd,
-    name: &[u8],
-    mut visit: impl FnMut(Step<'_>) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+pub fn walk(root: Fd, name: &[u8], mut visit: impl FnMut(Step<'_>) -> Result<(), Failure>) -> Result<(), Failure> {
     let unreadable = |path: &[u8], error: Errno| {
-        Failure::new(
-            status::IO,
-            format!("{}: cannot be read: {error}", located(name, path)),
-        )
+        Failure::new(status::IO, format!("{}: cannot be read: {error}", located(name, path)))
     };
     let first = level(root, Vec::new(), true).map_err(|error| unreadable(b"", error))?;
     let mut levels = vec![first];
     while let Some(top) = levels.last_mut() {
         let Some((key, stat)) = top.steps.next() else {
-            visit(Step::Left {
-                dir: &top.dir,
-                path: &top.path,
-            })?;
+            visit(Step::Left { dir: &top.dir, path: &top.path })?;
             levels.pop();
             continue;
         };
         let mut path = top.path.clone();
         if let Some(stat) = &stat {
             path.extend_from_slice(&key);
-            visit(Step::Entry {
-                dir: &top.dir,
-                name: &key,
-                path: &path,
-                stat,
-            })?;
+            visit(Step::Entry { dir: &top.dir, name: &key, path: &path, stat })?;
         } else {
             let directory = key.strip_suffix(b"/").unwrap_or(&key);
             path.extend_from_slice(&key);
             let below = fs::open_directory_at(&top.dir, directory)
                 .and_then(|dir| level(dir, path.clone(), false))
                 .map_err(|error| unreadable(&path, error))?;
-            visit(Step::Entered {
-                dir: &below.dir,
-                name: directory,
-            })?;
+            visit(Step::Entered { dir: &below.dir, name: directory })?;
             levels.push(below);
         }
     }
@@ -182,13 +159,7 @@ pub fn located(root: &[u8], path: &[u8]) -> alloc::string::String {
 
 /// The refusal of what is neither file, directory nor link.
 pub fn special(root: &[u8], path: &[u8]) -> Failure {
-    Failure::new(
-        status::DIFFERS,
-        format!(
-            "{}: a device, socket or pipe has no place in a tree",
-            located(root, path)
-        ),
-    )
+    Failure::new(status::DIFFERS, format!("{}: a device, socket or pipe has no place in a tree", located(root, path)))
 }
 
 /// Computes the tree digest of the directory `root`. With `from_device` the kernel is asked to
@@ -198,13 +169,7 @@ pub fn digest(root: Fd, name: &[u8], from_device: bool) -> Result<Summary, Failu
     let (mut entries, mut bytes) = (0u64, 0u64);
     let mut block = vec![0; BLOCK];
     walk(root, name, |step| {
-        let Step::Entry {
-            dir,
-            name: entry,
-            path,
-            stat,
-        } = step
-        else {
+        let Step::Entry { dir, name: entry, path, stat } = step else {
             return Ok(());
         };
         entries += 1;
@@ -220,18 +185,9 @@ pub fn digest(root: Fd, name: &[u8], from_device: bool) -> Result<Summary, Failu
             }),
             Kind::Other => return Err(special(name, path)),
         };
-        outcome.map_err(|error| {
-            Failure::new(
-                status::IO,
-                format!("{}: cannot be read: {error}", located(name, path)),
-            )
-        })
+        outcome.map_err(|error| Failure::new(status::IO, format!("{}: cannot be read: {error}", located(name, path))))
     })?;
-    Ok(Summary {
-        digest: hasher.finish(),
-        entries,
-        bytes,
-    })
+    Ok(Summary { digest: hasher.finish(), entries, bytes })
 }
 
 fn content(dir: &Fd, name: &[u8], from_device: bool, block: &mut [u8]) -> SysResult<(Digest, u64)> {
@@ -278,10 +234,7 @@ mod tests {
         let expected = [
             "d 0555 a\0\n".into(),
             format!("f 0555 a-b\0{}\n", sha256(b"").hex()),
-            format!(
-                "f 0444 a/.k8or-generation\0{}\n",
-                sha256(b"this one is").hex()
-            ),
+            format!("f 0444 a/.k8or-generation\0{}\n", sha256(b"this one is").hex()),
             format!("f 0440 a/c\0{}\n", sha256(b"inner").hex()),
             "l 0555 l\0a/c\n".into(),
         ]
@@ -296,17 +249,10 @@ mod tests {
         let root = TestDirectory::new("pipe");
         let pipe = root.path().join("sub");
         std::fs::create_dir(&pipe).unwrap();
-        let made = std::process::Command::new("mkfifo")
-            .arg(pipe.join("p\n"))
-            .status()
-            .unwrap();
+        let made = std::process::Command::new("mkfifo").arg(pipe.join("p\n")).status().unwrap();
         assert!(made.success());
         let failure = digest(root.open(), b"/t", false).unwrap_err();
         assert_eq!(failure.status, status::DIFFERS);
-        assert!(
-            failure.message.starts_with("/t/sub/p\\x0a: a device"),
-            "{}",
-            failure.message
-        );
+        assert!(failure.message.starts_with("/t/sub/p\\x0a: a device"), "{}", failure.message);
     }
 }

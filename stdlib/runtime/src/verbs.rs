@@ -4,7 +4,7 @@ use crate::failure::{Failure, status};
 use crate::sealed::Sealed;
 use crate::sys::{ARCH, fs, process};
 use crate::text::shown;
-use crate::{marker, migrate, run, say};
+use crate::{directory, marker, migrate, run, say};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -19,6 +19,7 @@ k8or - the runtime of images built by k8orc
                                  pass signals on, reap orphans, end as it ended
   k8or exec -- PROGRAM ARGS…     the same environment and filter for a probe or a person
   k8or migrate FROM TO           fill the claim at TO with the image's tree at FROM
+  k8or directory MODE PATH…      make directories of this mode on a claim, or set it right
   k8or verify PATH               recompute the digest of a tree and compare it
   k8or info                      what is sealed in this image, and who we are
   k8or help | version
@@ -51,28 +52,18 @@ fn verb(arguments: &[Vec<u8>], environment: &[Vec<u8>]) -> Result<u8, Failure> {
         [b"exec", option, ..] if option.starts_with(b"-") => Err(unknown_option("exec", option)),
         [b"exec", ..] => run::exec(&Sealed::load()?, rest(arguments, 1), environment),
         [b"migrate", from, to] => migrate::migrate(&Sealed::load()?, from, to),
+        [b"directory", mode, paths @ ..] if !paths.is_empty() => directory::make(mode, paths),
         [b"verify", path] => migrate::verify(&Sealed::load()?, path),
         [b"info"] => print(&info(&Sealed::load()?)),
         [b"version" | b"--version"] => print(&format!("k8or {INTERFACE} {ARCH}\n")),
         [b"help" | b"--help" | b"-h"] => print(HELP),
-        [] => Err(Failure::new(
-            status::USAGE,
-            "a verb is missing: k8or help lists them",
-        )),
-        [
-            verb @ (b"migrate" | b"verify" | b"info" | b"version" | b"help"),
-            ..,
-        ] => Err(Failure::new(
-            status::USAGE,
-            format!("{}: wrong number of arguments: see k8or help", shown(verb)),
-        )),
-        [other, ..] => Err(Failure::new(
-            status::USAGE,
-            format!(
-                "\"{}\" is no verb of k8or: k8or help lists them",
-                shown(other)
-            ),
-        )),
+        [] => Err(Failure::new(status::USAGE, "a verb is missing: k8or help lists them")),
+        [verb @ (b"migrate" | b"verify" | b"info" | b"version" | b"help"), ..] => {
+            Err(Failure::new(status::USAGE, format!("{}: wrong number of arguments: see k8or help", shown(verb))))
+        }
+        [other, ..] => {
+            Err(Failure::new(status::USAGE, format!("\"{}\" is no verb of k8or: k8or help lists them", shown(other))))
+        }
     }
 }
 
@@ -83,10 +74,7 @@ fn rest(arguments: &[Vec<u8>], from: usize) -> &[Vec<u8>] {
 fn unknown_option(verb: &str, option: &[u8]) -> Failure {
     Failure::new(
         status::USAGE,
-        format!(
-            "{verb}: \"{}\" is no option of it; write k8or {verb} -- PROGRAM ARGS…",
-            shown(option)
-        ),
+        format!("{verb}: \"{}\" is no option of it; write k8or {verb} -- PROGRAM ARGS…", shown(option)),
     )
 }
 
@@ -115,22 +103,10 @@ fn info(sealed: &Sealed) -> String {
         )),
     }
     for generation in &sealed.generations {
-        let state = if marker::check(generation).is_ok() {
-            "complete"
-        } else {
-            "refused"
-        };
-        text.push_str(&format!(
-            "generation {} sha256:{} {state}\n",
-            shown(&generation.mount),
-            generation.digest.hex()
-        ));
+        let state = if marker::check(generation).is_ok() { "complete" } else { "refused" };
+        text.push_str(&format!("generation {} sha256:{} {state}\n", shown(&generation.mount), generation.digest.hex()));
     }
-    let program = sealed
-        .program
-        .iter()
-        .map(|word| shown(word))
-        .collect::<Vec<_>>();
+    let program = sealed.program.iter().map(|word| shown(word)).collect::<Vec<_>>();
     if !program.is_empty() {
         text.push_str(&format!("program {}\n", program.join(" ")));
     }

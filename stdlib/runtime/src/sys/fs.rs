@@ -54,6 +54,8 @@ pub struct Stat {
     pub kind: Kind,
     /// Permission bits with setuid, setgid and sticky: 0..=0o7777.
     pub mode: u32,
+    /// The user that owns it.
+    pub uid: u32,
     /// Length in bytes.
     pub size: u64,
     /// Names that this inode has.
@@ -100,17 +102,7 @@ fn statx(dir: &Fd, path: &[u8], flags: usize) -> Result<Stat> {
     let mut raw = Statx::default();
     // SAFETY: the path is NUL-terminated and `raw` is the 256 bytes that the kernel fills.
     check(unsafe {
-        syscall(
-            number::STATX,
-            [
-                dir.0 as usize,
-                path.as_ptr() as usize,
-                flags,
-                BASIC_STATS,
-                &raw mut raw as usize,
-                0,
-            ],
-        )
+        syscall(number::STATX, [dir.0 as usize, path.as_ptr() as usize, flags, BASIC_STATS, &raw mut raw as usize, 0])
     })?;
     let kind = match raw.mode & 0o170000 {
         0o100000 => Kind::File,
@@ -121,6 +113,7 @@ fn statx(dir: &Fd, path: &[u8], flags: usize) -> Result<Stat> {
     Ok(Stat {
         kind,
         mode: u32::from(raw.mode & 0o7777),
+        uid: raw.uid,
         size: raw.size,
         links: raw.nlink,
         identity: (raw.dev[0], raw.dev[1], raw.ino),
@@ -148,17 +141,7 @@ fn openat(dir: &Fd, path: &[u8], flags: usize, mode: usize) -> Result<Fd> {
     loop {
         // SAFETY: the path is NUL-terminated.
         let answer = check(unsafe {
-            syscall(
-                number::OPENAT,
-                [
-                    dir.0 as usize,
-                    path.as_ptr() as usize,
-                    flags | O_CLOEXEC,
-                    mode,
-                    0,
-                    0,
-                ],
-            )
+            syscall(number::OPENAT, [dir.0 as usize, path.as_ptr() as usize, flags | O_CLOEXEC, mode, 0, 0])
         });
         match answer {
             Err(Errno::EINTR) => {}
@@ -201,19 +184,8 @@ pub fn open_lock_at(dir: &Fd, name: &[u8]) -> Result<Fd> {
 pub fn read(fd: &Fd, into: &mut [u8]) -> Result<usize> {
     loop {
         // SAFETY: the kernel writes at most `into.len()` bytes into `into`.
-        let answer = check(unsafe {
-            syscall(
-                number::READ,
-                [
-                    fd.0 as usize,
-                    into.as_mut_ptr() as usize,
-                    into.len(),
-                    0,
-                    0,
-                    0,
-                ],
-            )
-        });
+        let answer =
+            check(unsafe { syscall(number::READ, [fd.0 as usize, into.as_mut_ptr() as usize, into.len(), 0, 0, 0]) });
         match answer {
             Err(Errno::EINTR) => {}
             other => return other,
@@ -255,12 +227,8 @@ pub fn write_stdout(bytes: &[u8]) -> Result<()> {
 fn write_raw(fd: i32, mut bytes: &[u8]) -> Result<()> {
     while !bytes.is_empty() {
         // SAFETY: the kernel reads at most `bytes.len()` bytes of `bytes`.
-        let answer = check(unsafe {
-            syscall(
-                number::WRITE,
-                [fd as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0],
-            )
-        });
+        let answer =
+            check(unsafe { syscall(number::WRITE, [fd as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0]) });
         match answer {
             Ok(0) => return Err(Errno::EIO),
             Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
@@ -278,17 +246,7 @@ pub fn names(dir: &Fd) -> Result<Vec<Vec<u8>>> {
     loop {
         // SAFETY: the kernel writes at most `block.len()` bytes into `block`.
         let got = check(unsafe {
-            syscall(
-                number::GETDENTS64,
-                [
-                    dir.0 as usize,
-                    block.as_mut_ptr() as usize,
-                    block.len(),
-                    0,
-                    0,
-                    0,
-                ],
-            )
+            syscall(number::GETDENTS64, [dir.0 as usize, block.as_mut_ptr() as usize, block.len(), 0, 0, 0])
         })?;
         if got == 0 {
             return Ok(names);
@@ -315,14 +273,7 @@ pub fn read_link_at(dir: &Fd, name: &[u8]) -> Result<Vec<u8>> {
     let got = check(unsafe {
         syscall(
             number::READLINKAT,
-            [
-                dir.0 as usize,
-                name.as_ptr() as usize,
-                target.as_mut_ptr() as usize,
-                target.len(),
-                0,
-                0,
-            ],
+            [dir.0 as usize, name.as_ptr() as usize, target.as_mut_ptr() as usize, target.len(), 0, 0],
         )
     })?;
     target.truncate(got);
@@ -333,13 +284,7 @@ pub fn read_link_at(dir: &Fd, name: &[u8]) -> Result<Vec<u8>> {
 pub fn make_directory_at(dir: &Fd, name: &[u8]) -> Result<()> {
     let name = terminated(name)?;
     // SAFETY: the name is NUL-terminated.
-    check(unsafe {
-        syscall(
-            number::MKDIRAT,
-            [dir.0 as usize, name.as_ptr() as usize, 0o700, 0, 0, 0],
-        )
-    })
-    .map(drop)
+    check(unsafe { syscall(number::MKDIRAT, [dir.0 as usize, name.as_ptr() as usize, 0o700, 0, 0, 0]) }).map(drop)
 }
 
 /// Makes the symbolic link `name` that says `target`.
@@ -347,17 +292,7 @@ pub fn make_link_at(target: &[u8], dir: &Fd, name: &[u8]) -> Result<()> {
     let (target, name) = (terminated(target)?, terminated(name)?);
     // SAFETY: both strings are NUL-terminated.
     check(unsafe {
-        syscall(
-            number::SYMLINKAT,
-            [
-                target.as_ptr() as usize,
-                dir.0 as usize,
-                name.as_ptr() as usize,
-                0,
-                0,
-                0,
-            ],
-        )
+        syscall(number::SYMLINKAT, [target.as_ptr() as usize, dir.0 as usize, name.as_ptr() as usize, 0, 0, 0])
     })
     .map(drop)
 }
@@ -367,17 +302,7 @@ pub fn hard_link_at(from: &Fd, old: &[u8], dir: &Fd, name: &[u8]) -> Result<()> 
     let (old, name) = (terminated(old)?, terminated(name)?);
     // SAFETY: both strings are NUL-terminated.
     check(unsafe {
-        syscall(
-            number::LINKAT,
-            [
-                from.0 as usize,
-                old.as_ptr() as usize,
-                dir.0 as usize,
-                name.as_ptr() as usize,
-                0,
-                0,
-            ],
-        )
+        syscall(number::LINKAT, [from.0 as usize, old.as_ptr() as usize, dir.0 as usize, name.as_ptr() as usize, 0, 0])
     })
     .map(drop)
 }
@@ -395,13 +320,7 @@ pub fn remove_directory_at(dir: &Fd, name: &[u8]) -> Result<()> {
 fn unlinkat(dir: &Fd, name: &[u8], flags: usize) -> Result<()> {
     let name = terminated(name)?;
     // SAFETY: the name is NUL-terminated.
-    check(unsafe {
-        syscall(
-            number::UNLINKAT,
-            [dir.0 as usize, name.as_ptr() as usize, flags, 0, 0, 0],
-        )
-    })
-    .map(drop)
+    check(unsafe { syscall(number::UNLINKAT, [dir.0 as usize, name.as_ptr() as usize, flags, 0, 0, 0]) }).map(drop)
 }
 
 /// Renames within one directory; what was called `to` is replaced at one stroke.
@@ -409,17 +328,7 @@ pub fn rename_at(dir: &Fd, from: &[u8], to: &[u8]) -> Result<()> {
     let (from, to) = (terminated(from)?, terminated(to)?);
     // SAFETY: both strings are NUL-terminated.
     check(unsafe {
-        syscall(
-            number::RENAMEAT2,
-            [
-                dir.0 as usize,
-                from.as_ptr() as usize,
-                dir.0 as usize,
-                to.as_ptr() as usize,
-                0,
-                0,
-            ],
-        )
+        syscall(number::RENAMEAT2, [dir.0 as usize, from.as_ptr() as usize, dir.0 as usize, to.as_ptr() as usize, 0, 0])
     })
     .map(drop)
 }
@@ -434,20 +343,8 @@ pub fn set_mode(fd: &Fd, mode: u32) -> Result<()> {
 pub fn set_mode_at(dir: &Fd, name: &[u8], mode: u32) -> Result<()> {
     let name = terminated(name)?;
     // SAFETY: the name is NUL-terminated.
-    check(unsafe {
-        syscall(
-            number::FCHMODAT,
-            [
-                dir.0 as usize,
-                name.as_ptr() as usize,
-                mode as usize,
-                0,
-                0,
-                0,
-            ],
-        )
-    })
-    .map(drop)
+    check(unsafe { syscall(number::FCHMODAT, [dir.0 as usize, name.as_ptr() as usize, mode as usize, 0, 0, 0]) })
+        .map(drop)
 }
 
 /// `struct timespec`; the times are the access and the modification.
@@ -462,70 +359,27 @@ const UTIME_NOW: i64 = 0x3fffffff;
 fn utimensat(dir: &Fd, name: Option<&[u8]>, mtime: Timespec) -> Result<()> {
     let name = name.map(terminated).transpose()?;
     let pointer = name.as_ref().map_or(0, |name| name.as_ptr() as usize);
-    let flags = if name.is_some() {
-        AT_SYMLINK_NOFOLLOW
-    } else {
-        0
-    };
-    let times = [
-        Timespec {
-            seconds: 0,
-            nanoseconds: UTIME_OMIT,
-        },
-        mtime,
-    ];
+    let flags = if name.is_some() { AT_SYMLINK_NOFOLLOW } else { 0 };
+    let times = [Timespec { seconds: 0, nanoseconds: UTIME_OMIT }, mtime];
     // SAFETY: the name is null (then the descriptor itself is meant) or NUL-terminated, and
     // `times` is the pair that the kernel reads.
-    check(unsafe {
-        syscall(
-            number::UTIMENSAT,
-            [
-                dir.0 as usize,
-                pointer,
-                times.as_ptr() as usize,
-                flags,
-                0,
-                0,
-            ],
-        )
-    })
-    .map(drop)
+    check(unsafe { syscall(number::UTIMENSAT, [dir.0 as usize, pointer, times.as_ptr() as usize, flags, 0, 0]) })
+        .map(drop)
 }
 
 /// Sets the modification time of an open file or directory.
 pub fn set_mtime(fd: &Fd, (seconds, nanoseconds): (i64, u32)) -> Result<()> {
-    utimensat(
-        fd,
-        None,
-        Timespec {
-            seconds,
-            nanoseconds: i64::from(nanoseconds),
-        },
-    )
+    utimensat(fd, None, Timespec { seconds, nanoseconds: i64::from(nanoseconds) })
 }
 
 /// Sets the modification time of the link `name` itself.
 pub fn set_link_mtime(dir: &Fd, name: &[u8], (seconds, nanoseconds): (i64, u32)) -> Result<()> {
-    utimensat(
-        dir,
-        Some(name),
-        Timespec {
-            seconds,
-            nanoseconds: i64::from(nanoseconds),
-        },
-    )
+    utimensat(dir, Some(name), Timespec { seconds, nanoseconds: i64::from(nanoseconds) })
 }
 
 /// Sets the modification time of `name` to now.
 pub fn touch_at(dir: &Fd, name: &[u8]) -> Result<()> {
-    utimensat(
-        dir,
-        Some(name),
-        Timespec {
-            seconds: 0,
-            nanoseconds: UTIME_NOW,
-        },
-    )
+    utimensat(dir, Some(name), Timespec { seconds: 0, nanoseconds: UTIME_NOW })
 }
 
 /// Waits until an open file or directory is on the device.
@@ -545,12 +399,7 @@ pub fn sync_filesystem(fd: &Fd) -> Result<()> {
 pub fn forget_cached(fd: &Fd) {
     const POSIX_FADV_DONTNEED: usize = 4;
     // SAFETY: no memory is touched.
-    unsafe {
-        syscall(
-            number::FADVISE64,
-            [fd.0 as usize, 0, 0, POSIX_FADV_DONTNEED, 0, 0],
-        )
-    };
+    unsafe { syscall(number::FADVISE64, [fd.0 as usize, 0, 0, POSIX_FADV_DONTNEED, 0, 0]) };
 }
 
 /// Takes the exclusive lock of an open file; without `wait` a held one is `EAGAIN`.
@@ -567,13 +416,7 @@ pub fn may_execute(path: &[u8]) -> Result<()> {
     const X_OK: usize = 1;
     let path = terminated(path)?;
     // SAFETY: the path is NUL-terminated.
-    check(unsafe {
-        syscall(
-            number::FACCESSAT,
-            [AT_FDCWD as usize, path.as_ptr() as usize, X_OK, 0, 0, 0],
-        )
-    })
-    .map(drop)
+    check(unsafe { syscall(number::FACCESSAT, [AT_FDCWD as usize, path.as_ptr() as usize, X_OK, 0, 0, 0]) }).map(drop)
 }
 
 /// What is free for an unprivileged user on the file system of `fd`: bytes and inodes; no limit
@@ -582,12 +425,7 @@ pub fn free_space(fd: &Fd) -> Result<(u64, Option<u64>)> {
     // struct statfs of 64-bit architectures: type, bsize, blocks, bfree, bavail, files, ffree, …
     let mut raw = [0u64; 15];
     // SAFETY: `raw` is the 120 bytes that the kernel fills.
-    check(unsafe {
-        syscall(
-            number::FSTATFS,
-            [fd.0 as usize, raw.as_mut_ptr() as usize, 0, 0, 0, 0],
-        )
-    })?;
+    check(unsafe { syscall(number::FSTATFS, [fd.0 as usize, raw.as_mut_ptr() as usize, 0, 0, 0, 0]) })?;
     let inodes = if raw[5] == 0 { None } else { Some(raw[6]) };
     Ok((raw[4].saturating_mul(raw[1]), inodes))
 }
@@ -598,27 +436,14 @@ pub fn xattr_names(fd: &Fd) -> Result<Vec<Vec<u8>>> {
     loop {
         // SAFETY: the kernel writes at most `list.len()` bytes into `list`.
         let answer = check(unsafe {
-            syscall(
-                number::FLISTXATTR,
-                [
-                    fd.0 as usize,
-                    list.as_mut_ptr() as usize,
-                    list.len(),
-                    0,
-                    0,
-                    0,
-                ],
-            )
+            syscall(number::FLISTXATTR, [fd.0 as usize, list.as_mut_ptr() as usize, list.len(), 0, 0, 0])
         });
         match answer {
             Err(Errno(34)) if list.len() < XATTR_MAX => list.resize(XATTR_MAX, 0),
             Err(error) => return Err(error),
             Ok(got) => {
                 let names = list.get(..got).unwrap_or_default().split(|byte| *byte == 0);
-                return Ok(names
-                    .filter(|name| !name.is_empty())
-                    .map(<[u8]>::to_vec)
-                    .collect());
+                return Ok(names.filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect());
             }
         }
     }
@@ -632,29 +457,12 @@ pub fn copy_xattr(from: &Fd, to: &Fd, name: &[u8]) -> Result<()> {
     let got = check(unsafe {
         syscall(
             number::FGETXATTR,
-            [
-                from.0 as usize,
-                name.as_ptr() as usize,
-                value.as_mut_ptr() as usize,
-                value.len(),
-                0,
-                0,
-            ],
+            [from.0 as usize, name.as_ptr() as usize, value.as_mut_ptr() as usize, value.len(), 0, 0],
         )
     })?;
     // SAFETY: the name is NUL-terminated and `got` is not more than `value.len()`.
     check(unsafe {
-        syscall(
-            number::FSETXATTR,
-            [
-                to.0 as usize,
-                name.as_ptr() as usize,
-                value.as_ptr() as usize,
-                got,
-                0,
-                0,
-            ],
-        )
+        syscall(number::FSETXATTR, [to.0 as usize, name.as_ptr() as usize, value.as_ptr() as usize, got, 0, 0])
     })
     .map(drop)
 }

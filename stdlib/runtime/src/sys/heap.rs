@@ -29,11 +29,7 @@ struct Heap(UnsafeCell<Lists>);
 unsafe impl Sync for Heap {}
 
 #[global_allocator]
-static HEAP: Heap = Heap(UnsafeCell::new(Lists {
-    free: [null_mut(); CLASSES],
-    next: 0,
-    end: 0,
-}));
+static HEAP: Heap = Heap(UnsafeCell::new(Lists { free: [null_mut(); CLASSES], next: 0, end: 0 }));
 
 /// The list that serves a layout; `None` for what gets its own mapping.
 fn class(layout: &Layout) -> Option<usize> {
@@ -46,13 +42,7 @@ fn map(size: usize) -> Option<usize> {
     const READ_WRITE: usize = 3;
     const PRIVATE_ANONYMOUS: usize = 0x22;
     // SAFETY: new memory at an address that the kernel chooses.
-    check(unsafe {
-        syscall(
-            number::MMAP,
-            [0, size, READ_WRITE, PRIVATE_ANONYMOUS, usize::MAX, 0],
-        )
-    })
-    .ok()
+    check(unsafe { syscall(number::MMAP, [0, size, READ_WRITE, PRIVATE_ANONYMOUS, usize::MAX, 0]) }).ok()
 }
 
 fn whole_pages(size: usize) -> Option<usize> {
@@ -68,9 +58,7 @@ unsafe impl GlobalAlloc for Heap {
             if layout.align() > PAGE {
                 return null_mut();
             }
-            return whole_pages(layout.size())
-                .and_then(map)
-                .map_or(null_mut(), |at| at as *mut u8);
+            return whole_pages(layout.size()).and_then(map).map_or(null_mut(), |at| at as *mut u8);
         };
         let size = 1usize << (class as u32 + SMALLEST_SHIFT);
         // SAFETY: one thread, and no reference into the lists is kept beyond this function.

@@ -33,11 +33,7 @@ pub struct SignalSet(pub u64);
 impl SignalSet {
     /// Every signal but those given.
     pub fn all_but(signals: &[i32]) -> SignalSet {
-        SignalSet(
-            signals
-                .iter()
-                .fold(u64::MAX, |set, signal| set & !(1 << (signal - 1))),
-        )
+        SignalSet(signals.iter().fold(u64::MAX, |set, signal| set & !(1 << (signal - 1))))
     }
 }
 
@@ -59,12 +55,7 @@ pub fn own_pid() -> i32 {
 /// The effective user and group.
 pub fn effective_ids() -> (u32, u32) {
     // SAFETY: no memory is touched.
-    unsafe {
-        (
-            syscall(number::GETEUID, [0; 6]) as u32,
-            syscall(number::GETEGID, [0; 6]) as u32,
-        )
-    }
+    unsafe { (syscall(number::GETEUID, [0; 6]) as u32, syscall(number::GETEGID, [0; 6]) as u32) }
 }
 
 /// Ends the process.
@@ -87,12 +78,7 @@ pub fn reap() -> Result<Option<(i32, Ended)>> {
     const WNOHANG: usize = 1;
     let mut status = 0i32;
     // SAFETY: the kernel writes one i32 into `status`.
-    let pid = check(unsafe {
-        syscall(
-            number::WAIT4,
-            [usize::MAX, &raw mut status as usize, WNOHANG, 0, 0, 0],
-        )
-    })?;
+    let pid = check(unsafe { syscall(number::WAIT4, [usize::MAX, &raw mut status as usize, WNOHANG, 0, 0, 0]) })?;
     if pid == 0 {
         return Ok(None);
     }
@@ -115,17 +101,7 @@ pub fn set_mask(mask: SignalSet) -> Result<SignalSet> {
     let mut before = SignalSet(0);
     // SAFETY: the kernel reads and writes 8 bytes each.
     check(unsafe {
-        syscall(
-            number::RT_SIGPROCMASK,
-            [
-                SIG_SETMASK,
-                &raw const mask as usize,
-                &raw mut before as usize,
-                8,
-                0,
-                0,
-            ],
-        )
+        syscall(number::RT_SIGPROCMASK, [SIG_SETMASK, &raw const mask as usize, &raw mut before as usize, 8, 0, 0])
     })?;
     Ok(before)
 }
@@ -134,12 +110,7 @@ pub fn set_mask(mask: SignalSet) -> Result<SignalSet> {
 pub fn wait_for_signal(set: SignalSet) -> Result<i32> {
     loop {
         // SAFETY: the kernel reads 8 bytes of `set`; no information and no time-out are asked for.
-        let answer = check(unsafe {
-            syscall(
-                number::RT_SIGTIMEDWAIT,
-                [&raw const set as usize, 0, 0, 8, 0, 0],
-            )
-        });
+        let answer = check(unsafe { syscall(number::RT_SIGTIMEDWAIT, [&raw const set as usize, 0, 0, 8, 0, 0]) });
         match answer {
             Err(Errno::EINTR) => {}
             other => return other.map(|signal| signal as i32),
@@ -163,21 +134,11 @@ pub fn end_on_signals() -> Result<()> {
     }
     const SA_RESTORER: usize = 0x0400_0000;
     let handler = end_by_signal as extern "C" fn(i32);
-    let action = Action {
-        handler: handler as usize,
-        flags: SA_RESTORER,
-        restorer: RESTORER,
-        mask: u64::MAX,
-    };
+    let action = Action { handler: handler as usize, flags: SA_RESTORER, restorer: RESTORER, mask: u64::MAX };
     for signal in [signal::TERM, signal::INT, signal::HUP] {
         // SAFETY: `action` is the kernel's struct sigaction; its handler never returns, so that
         // the restorer is never used, and touches nothing but the exit status.
-        check(unsafe {
-            syscall(
-                number::RT_SIGACTION,
-                [signal as usize, &raw const action as usize, 0, 8, 0, 0],
-            )
-        })?;
+        check(unsafe { syscall(number::RT_SIGACTION, [signal as usize, &raw const action as usize, 0, 8, 0, 0]) })?;
     }
     Ok(())
 }
@@ -193,12 +154,7 @@ pub fn lead_new_group() -> Result<()> {
 pub fn give_terminal_to(pid: i32) {
     const TIOCSPGRP: usize = 0x5410;
     // SAFETY: the kernel reads one i32.
-    unsafe {
-        syscall(
-            number::IOCTL,
-            [0, TIOCSPGRP, &raw const pid as usize, 0, 0, 0],
-        )
-    };
+    unsafe { syscall(number::IOCTL, [0, TIOCSPGRP, &raw const pid as usize, 0, 0, 0]) };
 }
 
 /// From here on no execve gains privileges; the kernel wants this before a filter of a
@@ -232,26 +188,11 @@ pub fn install_filter(filter: &[Instruction]) -> Result<()> {
         filter: *const Instruction,
     }
     let length = u16::try_from(filter.len()).map_err(|_| Errno::EINVAL)?;
-    let program = Program {
-        length,
-        filter: filter.as_ptr(),
-    };
+    let program = Program { length, filter: filter.as_ptr() };
     // SAFETY: `program` names `length` instructions that outlive the call; the kernel copies and
     // checks them.
-    check(unsafe {
-        syscall(
-            number::SECCOMP,
-            [
-                SECCOMP_SET_MODE_FILTER,
-                0,
-                &raw const program as usize,
-                0,
-                0,
-                0,
-            ],
-        )
-    })
-    .map(drop)
+    check(unsafe { syscall(number::SECCOMP, [SECCOMP_SET_MODE_FILTER, 0, &raw const program as usize, 0, 0, 0]) })
+        .map(drop)
 }
 
 /// The strings and pointers of an execve, made beforehand: nothing is allocated once the filter
@@ -281,12 +222,7 @@ impl Prepared {
         };
         let argument_pointers = pointers(arguments)?;
         let environment_pointers = pointers(environment)?;
-        Ok(Prepared {
-            path: terminated(path)?,
-            _strings: strings,
-            argument_pointers,
-            environment_pointers,
-        })
+        Ok(Prepared { path: terminated(path)?, _strings: strings, argument_pointers, environment_pointers })
     }
 
     /// Replaces this process; comes back only with the reason why not.

@@ -69,10 +69,7 @@ unsafe fn compress_sha_ni(state: &mut [u32; 8], blocks: &[u8]) {
                 } else {
                     let (oldest, older) = (words[step % 4], words[(step + 1) % 4]);
                     let (old, newest) = (words[(step + 2) % 4], words[(step + 3) % 4]);
-                    let sum = _mm_add_epi32(
-                        _mm_sha256msg1_epu32(oldest, older),
-                        _mm_alignr_epi8(newest, old, 4),
-                    );
+                    let sum = _mm_add_epi32(_mm_sha256msg1_epu32(oldest, older), _mm_alignr_epi8(newest, old, 4));
                     _mm_sha256msg2_epu32(sum, newest)
                 };
                 words[step % 4] = word;
@@ -87,10 +84,7 @@ unsafe fn compress_sha_ni(state: &mut [u32; 8], blocks: &[u8]) {
         let feba = _mm_shuffle_epi32(abef, 0x1b);
         let dchg = _mm_shuffle_epi32(cdgh, 0xb1);
         _mm_storeu_si128(state.as_mut_ptr().cast(), _mm_blend_epi16(feba, dchg, 0xf0));
-        _mm_storeu_si128(
-            state.as_mut_ptr().add(4).cast(),
-            _mm_alignr_epi8(dchg, feba, 8),
-        );
+        _mm_storeu_si128(state.as_mut_ptr().add(4).cast(), _mm_alignr_epi8(dchg, feba, 8));
     }
 }
 

@@ -43,9 +43,7 @@ unsafe extern "C" fn k8or_start(stack: *const usize) -> ! {
 /// The address must be that of such a string.
 unsafe fn string(at: usize) -> Vec<u8> {
     // SAFETY: vouched for by the caller.
-    unsafe { core::ffi::CStr::from_ptr(at as *const core::ffi::c_char) }
-        .to_bytes()
-        .to_vec()
+    unsafe { core::ffi::CStr::from_ptr(at as *const core::ffi::c_char) }.to_bytes().to_vec()
 }
 
 #[panic_handler]
