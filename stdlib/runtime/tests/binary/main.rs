@@ -4,6 +4,7 @@
 mod build;
 #[path = "../../build_step.rs"]
 mod build_step;
+mod calls;
 mod harness;
 mod migrate;
 mod run;
