@@ -1,0 +1,3 @@
+//! Decisions: from the Spec and what is kept to the Plan.
+
+pub mod profile;
