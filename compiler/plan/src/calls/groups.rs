@@ -20,6 +20,8 @@ pub const RUNTIME_DEFAULT: &str = "@runtime-default";
 pub const RUNC: &str = "@runc";
 /// The same for crun.
 pub const CRUN: &str = "@crun";
+/// What `k8or run` and `k8or exec` call under a filter from the node.
+pub const K8OR: &str = "@k8or";
 
 /// One group: its calls and what its comment says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -114,7 +116,7 @@ mod tests {
                 assert!(calls::known(call), "{name}: no call {call}");
             }
         }
-        for name in [START, NEEDED, PROBES, RUNTIME_DEFAULT, RUNC, CRUN] {
+        for name in [START, NEEDED, PROBES, RUNTIME_DEFAULT, RUNC, CRUN, K8OR] {
             assert!(group(name).is_some(), "{name} is missing");
         }
     }

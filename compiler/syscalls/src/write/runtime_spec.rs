@@ -20,31 +20,35 @@ use plan::platform::Arch;
 use plan::profile::{Action, DefaultAction, Profile};
 use serde::Serialize;
 
-/// A container runtime whose own calls the file allows.
+/// A part of the start of a container whose own calls the file allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Runtime {
     /// runc, from 1.1.
     Runc,
     /// crun, from 1.8.
     Crun,
+    /// k8or, which the container starts and which starts the program.
+    K8or,
 }
 
 impl Runtime {
-    /// Both: what a file for an unknown node is written for.
-    pub const ALL: [Runtime; 2] = [Runtime::Runc, Runtime::Crun];
+    /// All: what a file for an unknown node is written for.
+    pub const ALL: [Runtime; 3] = [Runtime::Runc, Runtime::Crun, Runtime::K8or];
 
     fn name(self) -> &'static str {
         match self {
             Runtime::Runc => "runc",
             Runtime::Crun => "crun",
+            Runtime::K8or => "k8or",
         }
     }
 
-    /// What it calls between loading the filter and execve.
+    /// What it calls under the filter before the program starts (k8or: also beside it).
     pub fn calls(self) -> &'static BTreeSet<&'static str> {
         match self {
             Runtime::Runc => groups::calls(groups::RUNC),
             Runtime::Crun => groups::calls(groups::CRUN),
+            Runtime::K8or => groups::calls(groups::K8OR),
         }
     }
 }
@@ -88,7 +92,7 @@ pub fn runtime_spec(profile: &Profile, runtimes: &[Runtime]) -> Vec<u8> {
     let mut syscalls = entries(profile, &own);
     if !own.is_empty() {
         let names: Vec<_> = runtimes.iter().collect::<BTreeSet<_>>().into_iter().map(|r| r.name()).collect();
-        let comment = format!("what {} calls before the program starts", names.join(" or "));
+        let comment = format!("what is called to start the program, by {}", names.join(", "));
         syscalls.push(Entry { names: own.into_iter().collect(), action: "SCMP_ACT_ALLOW", errno_ret: None, comment });
     }
     let architectures = profile
@@ -201,7 +205,7 @@ mod tests {
         "execve"
       ],
       "action": "SCMP_ACT_ALLOW",
-      "comment": "what crun calls before the program starts"
+      "comment": "what is called to start the program, by crun"
     }
   ]
 }

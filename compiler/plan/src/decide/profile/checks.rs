@@ -119,10 +119,11 @@ pub fn runtime_default(rules: &[Rule], words: &AllWords, found: &mut Diagnostics
     }
 }
 
-/// Calls that a runtime makes before the program starts: the file on the node has to allow them.
+/// Calls that a runtime or `k8or` makes to start the program: the file on the node has to allow them.
 fn runtime_calls(profile: &Profile) -> Vec<&'static str> {
-    let own = groups::calls(groups::RUNC).union(groups::calls(groups::CRUN));
-    own.copied()
+    let own: BTreeSet<_> = [groups::RUNC, groups::CRUN, groups::K8OR].into_iter().flat_map(groups::calls).collect();
+    own.into_iter()
+        .copied()
         .filter(|call| profile.archs.iter().any(|arch| calls::number(*arch, call).is_some()))
         .filter(|call| profile.calls.get(*call).is_none_or(|decision| decision.action != Action::Allow))
         .collect()
@@ -135,7 +136,7 @@ pub fn node(words: &AllWords, profile: &Profile, found: &mut Diagnostics) {
         found.push(
             Diagnostic::new(codes::E0709, format!("{call} is {} but the file on the node allows it", rule.verb.said()))
                 .at(rule.span(), "holds only for a filter in the image")
-                .note("runc or crun makes this call after it has loaded the profile and before the program starts")
+                .note("runc, crun or k8or makes this call after the profile is loaded and before the program starts")
                 .help("deliver \"in-image\" installs the filter after that"),
         );
     }
@@ -160,7 +161,7 @@ pub fn widenings(profile: &Profile, deliver: Deliver) -> Vec<String> {
     let own = runtime_calls(profile);
     if !own.is_empty() {
         said.push(format!(
-            "the file on the node also allows what runc or crun call before the program starts: {}",
+            "the file on the node also allows what runc, crun and k8or call to start the program: {}",
             own.join(", ")
         ));
     }

@@ -189,7 +189,7 @@ fn the_file_on_the_node_is_wider() {
     let (profile, found) = both(&syscalls);
     assert_eq!(codes_of(&found), ["E0709"]);
     assert!(found.0[0].message.starts_with("getpid is refused but"));
-    let own = profile.widenings.iter().find(|said| said.contains("runc or crun")).unwrap();
+    let own = profile.widenings.iter().find(|said| said.contains("runc, crun and k8or")).unwrap();
     assert!(own.contains("fstatfs") && !own.contains("execve"), "{own}");
     syscalls.deliver = None;
     let (profile, found) = both(&syscalls);
