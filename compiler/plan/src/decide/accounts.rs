@@ -69,7 +69,11 @@ impl Accounts {
                 self.named_groups.insert(name.value.clone(), reason);
             }
             if !user && !group {
-                out.push(unmatched(spec, name.span, unknown("account", name, self.users.keys().chain(self.groups.keys()))));
+                out.push(unmatched(
+                    spec,
+                    name.span,
+                    unknown("account", name, self.users.keys().chain(self.groups.keys())),
+                ));
             }
         }
     }
@@ -132,8 +136,10 @@ impl Accounts {
             if let Some(have) = self.groups.get(&name.value) {
                 match create.gid.value {
                     IdChoice::Fixed(gid) if gid != *have => {
-                        let message =
-                            format!("the group \"{}\" of the base has the id {have}, not {gid}", printable(&name.value));
+                        let message = format!(
+                            "the group \"{}\" of the base has the id {have}, not {gid}",
+                            printable(&name.value)
+                        );
                         out.push(
                             Diagnostic::new(codes::E0621, message)
                                 .at(create.gid.span, "another id")
@@ -159,7 +165,8 @@ impl Accounts {
                     out.push(unknown("user", member, self.users.keys()));
                     continue;
                 }
-                let reason = Reason::spec(format!("member of the group \"{}\"", printable(&group.name.value)), member.span);
+                let reason =
+                    Reason::spec(format!("member of the group \"{}\"", printable(&group.name.value)), member.span);
                 self.named_users.entry(member.value.clone()).or_insert(reason);
                 self.joined.entry(group.name.value.clone()).or_default().insert(member.value.clone());
             }
@@ -196,7 +203,8 @@ impl Accounts {
             None => (owner.value.as_str(), None),
         };
         let part = |text: &str| Spanned::new(text.to_string(), owner.span);
-        let number = |text: &str| is_number(text).then(|| text.parse::<u32>().ok().filter(|n| *n != u32::MAX)).flatten();
+        let number =
+            |text: &str| is_number(text).then(|| text.parse::<u32>().ok().filter(|n| *n != u32::MAX)).flatten();
         let (uid, primary) = match (number(user), self.users.get(user)) {
             (Some(uid), _) => (uid, self.users.values().find(|(u, _)| *u == uid).map_or(uid, |(_, gid)| *gid)),
             (None, Some(known)) => *known,
@@ -291,7 +299,12 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn id(choice: IdChoice, allotted: &BTreeMap<String, u32>, name: &Spanned<String>, out: &mut Diagnostics) -> Option<u32> {
+fn id(
+    choice: IdChoice,
+    allotted: &BTreeMap<String, u32>,
+    name: &Spanned<String>,
+    out: &mut Diagnostics,
+) -> Option<u32> {
     match choice {
         IdChoice::Fixed(id) => Some(id),
         IdChoice::Auto => {

@@ -63,12 +63,15 @@ impl Adding<'_, '_> {
         let Some(place) = self.place(add, to, out) else { return };
         if self.reserved(&place) {
             let one = conflict(add, &place.to_string(), "is written by k8orc or by the runtime");
-            out.push(Diagnostic { code: codes::E0633, ..one }.help("choose another place; accounts are said in users { … }"));
+            out.push(
+                Diagnostic { code: codes::E0633, ..one }.help("choose another place; accounts are said in users { … }"),
+            );
             return;
         }
         let owner = self.accounts.owner(add.owner.as_ref(), out);
         let mode = add.mode.as_ref().map(|m| m.value & 0o7777);
-        let reason = |what: &str| Reason::spec(format!("files {what} to \"{}\"", printable(&add.to.value)), add.to.span);
+        let reason =
+            |what: &str| Reason::spec(format!("files {what} to \"{}\"", printable(&add.to.value)), add.to.span);
         match &add.what {
             AddWhat::Directory => self.directory(add, place, mode, owner, out),
             AddWhat::Symlink(target) => {

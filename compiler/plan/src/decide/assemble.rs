@@ -126,18 +126,20 @@ fn parents(input: &Input<'_>, entries: &mut BTreeMap<ImagePath, Entry>) {
         }
     }
     for (path, reason) in missing {
-        let node =
-            Node { kind: NodeKind::Directory, mode: 0o755, uid: 0, gid: 0, mtime: input.epoch, xattrs: BTreeMap::new() };
+        let node = Node {
+            kind: NodeKind::Directory,
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            mtime: input.epoch,
+            xattrs: BTreeMap::new(),
+        };
         entries.insert(path, Entry { node, content: Content::Base, layer: LayerKind::App, reason });
     }
 }
 
 /// What goes. Bytes of a hard-linked file count once, and only when none of its names stays.
-fn removed(
-    index: &Index<'_>,
-    fates: &[Fate],
-    entries: &BTreeMap<ImagePath, Entry>,
-) -> BTreeMap<ImagePath, Removed> {
+fn removed(index: &Index<'_>, fates: &[Fate], entries: &BTreeMap<ImagePath, Entry>) -> BTreeMap<ImagePath, Removed> {
     let mut counted: BTreeSet<u32> = BTreeSet::new();
     for entry in entries.values().filter(|e| e.content == Content::Base) {
         if let NodeKind::File(file) = &entry.node.kind {

@@ -218,7 +218,8 @@ impl Judge<'_> {
 
     fn complain(self, out: &mut Diagnostics) {
         if let Some((path, reason)) = self.taken.first() {
-            let more = if self.taken.len() > 1 { format!(" (and {} more)", self.taken.len() - 1) } else { String::new() };
+            let more =
+                if self.taken.len() > 1 { format!(" (and {} more)", self.taken.len() - 1) } else { String::new() };
             let message = format!("{path}, which a program needs, goes with a removed package{more}");
             out.push(
                 Diagnostic::new(codes::E0615, message)

@@ -39,7 +39,8 @@ impl Ignore {
             let anchored = line.strip_prefix('/').unwrap_or(line);
             let glob = if line.contains('/') { anchored.to_string() } else { format!("**/{line}") };
             let built = GlobBuilder::new(&glob).literal_separator(true).backslash_escape(true).build();
-            let glob = built.map_err(|e| format!("line {}: {}", number + 1, diag::text::printable(&e.kind().to_string())))?;
+            let glob =
+                built.map_err(|e| format!("line {}: {}", number + 1, diag::text::printable(&e.kind().to_string())))?;
             rules.push(Rule { glob: glob.compile_matcher(), back, directory });
         }
         Ok(Self(rules))

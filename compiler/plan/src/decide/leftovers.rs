@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::Index;
 use super::files::Fate;
 use super::overlay::Overlay;
-use super::Index;
 use crate::path::ImagePath;
 use crate::reason::Reason;
 use crate::tree::NodeKind;

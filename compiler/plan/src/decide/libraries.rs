@@ -132,7 +132,11 @@ impl<'a> Search<'a> {
     fn directories(&self, origin: &Origin) -> Vec<Vec<Vec<u8>>> {
         let mut all = Vec::new();
         let expanded = |list: &[Vec<u8>], at: &ImagePath| {
-            let libs = if self.musl { &["lib"][..] } else { &["lib/x86_64-linux-gnu", "lib/aarch64-linux-gnu", "lib64", "lib"] };
+            let libs = if self.musl {
+                &["lib"][..]
+            } else {
+                &["lib/x86_64-linux-gnu", "lib/aarch64-linux-gnu", "lib64", "lib"]
+            };
             let mut out: Vec<Vec<u8>> = Vec::new();
             for one in list.iter().filter(|d| !d.is_empty()) {
                 let uses_lib = one.windows(4).any(|w| w == b"$LIB") || one.windows(6).any(|w| w == b"${LIB}");
@@ -249,7 +253,9 @@ fn musl_directories(facts: &Facts, loader: &[u8]) -> Vec<Vec<u8>> {
     let file = [b"/etc/ld-musl-", arch, b".path"].concat();
     let listed = ImagePath::parse(&file).ok().and_then(|path| facts.files.get(&path));
     match listed {
-        Some(bytes) => bytes.split(|b| matches!(b, b':' | b'\n')).filter(|d| !d.is_empty()).map(<[u8]>::to_vec).collect(),
+        Some(bytes) => {
+            bytes.split(|b| matches!(b, b':' | b'\n')).filter(|d| !d.is_empty()).map(<[u8]>::to_vec).collect()
+        }
         None => ["/lib", "/usr/local/lib", "/usr/lib"].map(Into::into).to_vec(),
     }
 }

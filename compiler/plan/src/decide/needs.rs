@@ -188,7 +188,8 @@ impl<'a> Closure<'a> {
                 if interpreter.ends_with(&[b"/", name.as_slice()].concat()) || !loaded.insert(name.clone()) {
                     continue;
                 }
-                let why = Reason::link(format!("{} needs {}", origin.path, diag::text::printable_bytes(&name)), &reason);
+                let why =
+                    Reason::link(format!("{} needs {}", origin.path, diag::text::printable_bytes(&name)), &reason);
                 let found = search.find(&name, &origin, &mut |path| match self.start(path, out) {
                     Start::Elf(found) => (found.kind == elf.kind).then_some(found),
                     _ => None,

@@ -75,7 +75,9 @@ pub(super) fn programs(
     roots.splice(0..0, started);
     if roots.is_empty() {
         let message = "the image starts no program: neither the spec nor the base names one";
-        out.push(Diagnostic::new(codes::E0600, message).at(image.span, "").help("write entrypoint \"/path/of/program\""));
+        out.push(
+            Diagnostic::new(codes::E0600, message).at(image.span, "").help("write entrypoint \"/path/of/program\""),
+        );
     }
     let mut all: Vec<Program> = Vec::new();
     for (word, reason, span) in roots {
@@ -92,7 +94,12 @@ pub(super) fn programs(
 }
 
 /// Where a word of a command line is in the tree, and that it can be run.
-fn find(input: &Input<'_>, overlay: &Overlay<'_>, env: &BTreeMap<String, String>, word: &str) -> Result<ImagePath, String> {
+fn find(
+    input: &Input<'_>,
+    overlay: &Overlay<'_>,
+    env: &BTreeMap<String, String>,
+    word: &str,
+) -> Result<ImagePath, String> {
     let path = if word.starts_with('/') {
         ImagePath::parse(word.as_bytes()).map_err(|e| e.to_string())?
     } else if word.contains('/') {
@@ -130,17 +137,13 @@ fn find(input: &Input<'_>, overlay: &Overlay<'_>, env: &BTreeMap<String, String>
 }
 
 /// Notes programs that are scripts: what they start is not followed.
-pub(super) fn complain_scripts(
-    input: &Input<'_>,
-    overlay: &Overlay<'_>,
-    programs: &[Program],
-    out: &mut Diagnostics,
-) {
+pub(super) fn complain_scripts(input: &Input<'_>, overlay: &Overlay<'_>, programs: &[Program], out: &mut Diagnostics) {
     for program in programs {
         let Ok((real, _)) = overlay.resolve(&program.path) else { continue };
         if let Ok(Start::Script { interpreter, .. }) = overlay.start(&real, input.inspect) {
             let name = diag::text::printable_bytes(&interpreter);
-            let message = format!("{} is a script for {name}: the programs that it starts are not followed", program.path);
+            let message =
+                format!("{} is a script for {name}: the programs that it starts are not followed", program.path);
             out.push(
                 Diagnostic::new(codes::E0604, message)
                     .at_opt(program.span, "a script")

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use diag::text::printable;
 use diag::{Diagnostic, codes};
 use lang::spec::{SourcePath, Spanned};
+use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, Value};
 
 use super::Input;
@@ -13,6 +14,8 @@ use super::Input;
 pub(super) const LONGEST: u64 = 4 << 20;
 /// Longest text that a template may give, bytes (16 MiB).
 const LONGEST_RESULT: usize = 16 << 20;
+/// Steps of the interpreter, some seconds at most.
+const FUEL: u64 = 20_000_000;
 
 /// Renders a template.
 pub(super) fn render(
@@ -30,8 +33,12 @@ pub(super) fn render(
     let text = std::str::from_utf8(text).map_err(|e| fail(format!("is not UTF-8 at byte {}", e.valid_up_to())))?;
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_keep_trailing_newline(true);
     environment.set_recursion_limit(64);
+    // Some steps of the interpreter a byte of output are plenty; nested loops would never end without a limit.
+    environment.set_fuel(Some(FUEL));
+    // The C library and most readers want the last newline that jinja would take away.
+    let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build().map_err(|e| fail(e.to_string()))?;
+    environment.set_syntax(syntax);
     let mut values: BTreeMap<&str, Value> = params.iter().map(|(k, v)| (k.as_str(), Value::from(v.as_str()))).collect();
     values.insert("image", Value::from(input.spec.image.name.value.as_str()));
     if let Some((uid, gid)) = user {
@@ -48,7 +55,11 @@ pub(super) fn render(
     };
     let template = environment.template_from_named_str("template", text).map_err(explain)?;
     let mut out = Limited(Vec::new());
-    template.render_to_write(&values, &mut out).map_err(explain)?;
+    drop(
+        template
+            .render_captured_to(Value::from_pairs(values.iter().map(|(k, v)| (*k, v.clone()))), &mut out)
+            .map_err(explain)?,
+    );
     String::from_utf8(out.0).map_err(|_| fail("gave text that is not UTF-8".into()))
 }
 

@@ -14,12 +14,7 @@ use crate::tree::NodeKind;
 /// Why unowned files stay; complains when the spec must say so and does not.
 ///
 /// `counted` tells of each name whether it is one of them.
-pub(super) fn unowned(
-    input: &Input<'_>,
-    index: &Index<'_>,
-    counted: &[bool],
-    out: &mut Diagnostics,
-) -> Arc<Reason> {
+pub(super) fn unowned(input: &Input<'_>, index: &Index<'_>, counted: &[bool], out: &mut Diagnostics) -> Arc<Reason> {
     if let Some(said) = &input.spec.files.unowned {
         if said.value == Unowned::Closure {
             out.push(
