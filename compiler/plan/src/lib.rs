@@ -4,13 +4,12 @@
 //! the Spec shows that a decision is missing here.
 //!
 //! 1. [`facts`]: a base, surveyed: its tree, packages, accounts, config.
-//! 2. [`decide`]: what stays of it and what is added, each thing with its [`reason`]; the result is [`kept`].
+//! 2. [`kept`]: what stays of it and what is added (`keep`), each thing with its [`reason`].
 //! 3. [`profile`]: which system calls.
 //! 4. [`plan`]: everything decided, for all writers.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
-pub mod decide;
 pub mod facts;
 pub mod kept;
 pub mod path;

@@ -119,6 +119,9 @@ impl Reasons {
     }
 }
 
+/// The first paths that a remove line hits although it may not, and how many there are.
+type Clash = (Vec<(ImagePath, Arc<Reason>)>, u64);
+
 /// Looks at one name after the other and gathers what to complain of.
 struct Judge<'a> {
     input: &'a Input<'a>,
@@ -128,7 +131,7 @@ struct Judge<'a> {
     unowned: Arc<Reason>,
     reasons: Reasons,
     /// By number of the remove line and whether the path is kept: the first paths, and how many.
-    clashes: BTreeMap<(usize, bool), (Vec<(ImagePath, Arc<Reason>)>, u64)>,
+    clashes: BTreeMap<(usize, bool), Clash>,
     /// By package: kept files of a package that goes.
     orphans: BTreeMap<usize, (ImagePath, usize, u64)>,
     /// Needed paths that go with a package that is removed with a reason.

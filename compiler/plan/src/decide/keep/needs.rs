@@ -65,6 +65,9 @@ pub(super) struct Program {
     pub span: Option<Span>,
 }
 
+/// A loaded file, why it is, and the names that it needs.
+type Loaded = (Arc<Origin>, Arc<Reason>, Vec<Vec<u8>>);
+
 /// Follows the programs.
 pub(super) struct Closure<'a> {
     pub facts: &'a Facts,
@@ -98,10 +101,8 @@ impl<'a> Closure<'a> {
     fn need(&mut self, path: &ImagePath, reason: &Arc<Reason>) -> Result<ImagePath, ResolveError> {
         let (real, links) = self.overlay.resolve(path)?;
         for link in links {
-            if !self.needed.contains_key(&link) {
-                let text = format!("it is a link on the way to {path}");
-                self.needed.insert(link, Reason::link(text, reason));
-            }
+            let why = || Reason::link(format!("it is a link on the way to {path}"), reason);
+            self.needed.entry(link).or_insert_with(why);
         }
         self.needed.entry(real.clone()).or_insert_with(|| Arc::clone(reason));
         Ok(real)
@@ -180,7 +181,7 @@ impl<'a> Closure<'a> {
         }
         let search = Search::new(self.facts, self.overlay, &interpreter, self.env);
         let mut loaded: BTreeSet<Vec<u8>> = BTreeSet::new();
-        let mut queue: VecDeque<(Arc<Origin>, Arc<Reason>, Vec<Vec<u8>>)> = VecDeque::new();
+        let mut queue: VecDeque<Loaded> = VecDeque::new();
         queue.push_back((Arc::new(Origin::new(path, &elf, None)), Arc::clone(reason), elf.needed.clone()));
         while let Some((origin, reason, needed)) = queue.pop_front() {
             for name in needed {
