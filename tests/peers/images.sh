@@ -33,7 +33,10 @@ prepare_images() {
     from_store layers "docker-archive:$dir/layers.docker.tar:example.com/layers:1"
     drop_image_store
     add_sparse_layer "$dir"
-    skopeo copy --quiet --dest-compress-format zstd --dest-compress "oci:$dir/layout:layers" "oci:$dir/layout:layers-zstd"
+    # By way of a second layout: in the first, skopeo would take the gzip blobs that are there already.
+    skopeo copy --quiet --dest-compress-format zstd "oci:$dir/layout:layers" "oci:$dir/zstd:layers"
+    skopeo copy --quiet --preserve-digests "oci:$dir/zstd:layers" "oci:$dir/layout:layers-zstd"
+    rm -r "$dir/zstd"
     umoci config --image "$dir/layout:bookworm" --tag arm64 --architecture arm64
     python3 "$peers/make_index.py" "$dir/layout" multi bookworm arm64
     stamp images "${inputs[@]}"

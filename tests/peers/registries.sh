@@ -29,7 +29,13 @@ start_registries() {
         --dest-creds "$K8ORC_TEST_REGISTRY_USER:$K8ORC_TEST_REGISTRY_PASSWORD"
 }
 
-push() { skopeo copy --quiet --dest-tls-verify=false "${@:3}" "$1" "$2" || die "skopeo could not push $1 to $2"; }
+# The digest stays: without --preserve-digests skopeo puts in another compression of a layer that it
+# knows from an earlier push. An archive has no digest to preserve.
+push() {
+    local preserve=--preserve-digests
+    if [[ $1 == docker-archive:* ]]; then preserve=; fi
+    skopeo copy --quiet --dest-tls-verify=false $preserve "${@:3}" "$1" "$2" || die "skopeo could not push $1 to $2"
+}
 
 # start_registry NAME [LINE OF CONFIGURATION]; leaves its address in $address.
 start_registry() {
