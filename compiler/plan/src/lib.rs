@@ -10,6 +10,8 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod checks;
+pub mod decide;
 pub mod facts;
 pub mod kept;
 pub mod path;
