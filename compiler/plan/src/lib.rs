@@ -12,6 +12,8 @@
 
 pub mod checks;
 pub mod decide;
+pub use lang::spec::{BaseRef, SourcePath};
+
 pub mod facts;
 pub mod kept;
 pub mod path;
