@@ -5,9 +5,9 @@ use std::io::BufReader;
 use diag::{Diagnostic, codes};
 use formats::codec::Codec;
 use formats::oci::media;
+use plan::BaseRef;
 use plan::facts::BaseIdentity;
 use plan::platform::Platform;
-use plan::BaseRef;
 use serde_json::{Value, json};
 
 use crate::{Failure, LayerSource, OpenedBase, Pin, Reference, Sources};
@@ -73,14 +73,15 @@ pub(crate) fn open(sources: &Sources, base: &BaseRef, pin: &Pin) -> Result<Opene
         BaseRef::DockerArchive(file) => docker_archive::open(file, pin, failure),
         BaseRef::Tar(file) => tarball::open(sources, file, pin, failure),
         BaseRef::Dir(dir) => directory::open(dir, pin, failure),
-        BaseRef::Scratch | BaseRef::Apt(_) | BaseRef::Spec(_) => Ok(opened(pin, bare(&pin.platform), Vec::new(), failure)),
+        BaseRef::Scratch | BaseRef::Apt(_) | BaseRef::Spec(_) => {
+            Ok(opened(pin, bare(&pin.platform), Vec::new(), failure))
+        }
     }
 }
 
 /// Puts the parts of an opened base together.
 fn opened(pin: &Pin, config: Value, layers: Vec<LayerSource>, failure: Failure) -> OpenedBase {
-    let identity =
-        BaseIdentity { reference: pin.reference.clone(), digest: pin.digest.clone(), created: pin.created };
+    let identity = BaseIdentity { reference: pin.reference.clone(), digest: pin.digest.clone(), created: pin.created };
     let compressed_size = layers.iter().fold(0u64, |sum, layer| sum.saturating_add(layer.size));
     OpenedBase { identity, config, layers, compressed_size, failure }
 }

@@ -55,12 +55,12 @@ impl Cache {
         // The base directory specification: a relative path counts as not set.
         let xdg = settings.env("XDG_CACHE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
         let home = settings.env("HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
-        said.or_else(|| xdg.map(|dir| dir.join("k8orc"))).or_else(|| home.map(|dir| dir.join(".cache/k8orc"))).ok_or_else(
-            || {
+        said.or_else(|| xdg.map(|dir| dir.join("k8orc")))
+            .or_else(|| home.map(|dir| dir.join(".cache/k8orc")))
+            .ok_or_else(|| {
                 Diagnostic::new(codes::E0420, "there is no place for the cache: HOME is not set")
                     .help("set K8ORC_CACHE to a directory")
-            },
-        )
+            })
     }
 
     /// The cache in `dir`, which is made where it is not there.
@@ -98,7 +98,8 @@ impl Cache {
     /// E0420.
     pub fn share(&self) -> Result<CacheUse, Diagnostic> {
         let lock = self.lock_file()?;
-        rustix::fs::flock(&lock, FlockOperation::LockShared).map_err(|e| self.trouble("cannot be locked", &e.into()))?;
+        rustix::fs::flock(&lock, FlockOperation::LockShared)
+            .map_err(|e| self.trouble("cannot be locked", &e.into()))?;
         Ok(CacheUse { _lock: lock })
     }
 

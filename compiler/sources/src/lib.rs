@@ -96,7 +96,10 @@ impl Sources {
             let name = bases::name(base)?;
             return Err(Diagnostic::new(
                 codes::E0405,
-                format!("k8orc.lock does not pin {} for {platform}, and --locked forbids to change it", printable(&name)),
+                format!(
+                    "k8orc.lock does not pin {} for {platform}, and --locked forbids to change it",
+                    printable(&name)
+                ),
             )
             .help("run `k8orc lock` and commit the changed lock"));
         }
@@ -137,8 +140,11 @@ impl Sources {
 
 /// E0402.
 fn offline(reference: &Reference, what: &str) -> Diagnostic {
-    Diagnostic::new(codes::E0402, format!("{what} of {reference} is not in the cache, and --offline forbids to fetch it"))
-        .help("run `k8orc fetch` once with a network")
+    Diagnostic::new(
+        codes::E0402,
+        format!("{what} of {reference} is not in the cache, and --offline forbids to fetch it"),
+    )
+    .help("run `k8orc fetch` once with a network")
 }
 
 /// A digest that a lock or pin says; what it says is never used otherwise.

@@ -189,9 +189,7 @@ impl ReferenceError {
                 format!("`{part}` is no host name or address"),
                 "the part before the first slash is a host such as `registry.example.com`, `localhost:5000` or `[::1]:5000`",
             ),
-            ReferenceFault::Port => {
-                (format!("`{part}` is no port"), "a port is a number from 1 to 65535")
-            }
+            ReferenceFault::Port => (format!("`{part}` is no port"), "a port is a number from 1 to 65535"),
             ReferenceFault::Uppercase => {
                 (format!("the repository has the capital letter `{part}`"), "repositories are written in lower case")
             }
@@ -204,10 +202,9 @@ impl ReferenceError {
                 format!("`{part}` is no tag"),
                 "a tag is 1 to 128 letters, digits, `_`, `.` and `-`, and begins with none of the last two",
             ),
-            ReferenceFault::Digest => (
-                format!("`{part}` is no digest"),
-                "a digest is `sha256:` and 64 lower-case hexadecimal digits",
-            ),
+            ReferenceFault::Digest => {
+                (format!("`{part}` is no digest"), "a digest is `sha256:` and 64 lower-case hexadecimal digits")
+            }
         };
         Diagnostic::new(codes::E0400, format!("`{shown}` is not an image reference: {why}"))
             .note(format!("at byte {} of the reference", self.range.start))
@@ -217,9 +214,7 @@ impl ReferenceError {
 
 /// Whether the first component of a name is a host, by Docker's rule: a dot, a colon, `localhost`, or capitals.
 fn is_host(first: &str) -> bool {
-    first == "localhost"
-        || first.contains(['.', ':', '['])
-        || first.bytes().any(|b| b.is_ascii_uppercase())
+    first == "localhost" || first.contains(['.', ':', '[']) || first.bytes().any(|b| b.is_ascii_uppercase())
 }
 
 /// Whether a host is this machine: 127.0.0.0/8, `[::1]`, `localhost`.
@@ -370,8 +365,15 @@ mod tests {
 
     #[test]
     fn loopback_is_this_machine_only() {
-        for (host, is) in [("localhost", true), ("127.9.9.9", true), ("[::1]", true), ("0.0.0.0", false),
-            ("localhost.example.com", false), ("127.0.0.1.example.com", false), ("10.0.0.1", false)] {
+        for (host, is) in [
+            ("localhost", true),
+            ("127.9.9.9", true),
+            ("[::1]", true),
+            ("0.0.0.0", false),
+            ("localhost.example.com", false),
+            ("127.0.0.1.example.com", false),
+            ("10.0.0.1", false),
+        ] {
             assert_eq!(is_loopback(host), is, "{host}");
         }
     }

@@ -149,9 +149,9 @@ fn members(source: &SourcePath) -> Result<Members, Diagnostic> {
         }
         match entry.kind {
             tar::Kind::File if entry.sparse.is_none() => {
-                if members.files.insert(name.clone(), (reader.offset(), entry.size)).is_some() {
-                    return Err(broken(source, &format!("it holds {} twice", printable(&name))));
-                }
+                let place = (reader.offset(), entry.size);
+                let twice = members.files.insert(name.clone(), place).map(|_| printable(&name));
+                twice.map_or(Ok(()), |name| Err(broken(source, &format!("it holds {name} twice"))))?;
             }
             tar::Kind::Symlink => {
                 members.links.insert(name, String::from_utf8_lossy(&entry.link).into_owned());

@@ -29,12 +29,7 @@ pub(super) fn resolve(dir: &SourcePath, tag: Option<&str>, pin: &mut Pin) -> Res
     Ok(())
 }
 
-pub(super) fn open(
-    dir: &SourcePath,
-    tag: Option<&str>,
-    pin: &Pin,
-    failure: Failure,
-) -> Result<OpenedBase, Diagnostic> {
+pub(super) fn open(dir: &SourcePath, tag: Option<&str>, pin: &Pin, failure: Failure) -> Result<OpenedBase, Diagnostic> {
     let digest = digest_of(pin)?;
     let (manifest, name) = match manifest(dir, digest, pin) {
         Ok(found) => found,
@@ -122,7 +117,8 @@ fn select<'i>(
             }
         }
     }
-    let mut tags: Vec<&str> = top.manifests.iter().filter_map(|d| d.annotations.get(REF_NAME)).map(String::as_str).collect();
+    let mut tags: Vec<&str> =
+        top.manifests.iter().filter_map(|d| d.annotations.get(REF_NAME)).map(String::as_str).collect();
     tags.sort_unstable();
     tags.dedup();
     let tags = if tags.is_empty() { "none with a name".to_owned() } else { printable(&tags.join(", ")) };

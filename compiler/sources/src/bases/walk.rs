@@ -179,7 +179,8 @@ fn attributes(file: &OwnedFd, path: &[u8]) -> Result<formats::tar::Xattrs, WalkE
             continue;
         }
         let mut value = vec![0u8; MAX_ATTRIBUTE];
-        let size = rustix::fs::fgetxattr(file, OsString::from_vec(name.to_vec()), value.as_mut_slice()).map_err(fail)?;
+        let size =
+            rustix::fs::fgetxattr(file, OsString::from_vec(name.to_vec()), value.as_mut_slice()).map_err(fail)?;
         value.truncate(size);
         out.insert(name.to_vec(), value);
     }

@@ -99,8 +99,8 @@ impl Cache {
             all.extend(self.entries(kind)?);
         }
         all.sort_by(|a, b| a.used.cmp(&b.used).then_with(|| a.path.cmp(&b.path)));
-        let mut report = GcReport::default();
-        report.left = Tally { entries: all.len() as u64, bytes: all.iter().map(|e| e.bytes).sum() };
+        let left = Tally { entries: all.len() as u64, bytes: all.iter().map(|e| e.bytes).sum() };
+        let mut report = GcReport { left, ..GcReport::default() };
         for entry in all {
             if report.left.bytes <= max_bytes {
                 break;
@@ -186,11 +186,10 @@ mod tests {
         cache.touch(&cache.layers().join("a"));
         assert_eq!(cache.stats().unwrap().layers, Tally { entries: 3, bytes: 3000 });
         let report = cache.gc(1500).unwrap();
-        assert_eq!((report.busy, report.removed, report.left), (
-            false,
-            Tally { entries: 2, bytes: 2000 },
-            Tally { entries: 1, bytes: 1000 }
-        ));
+        assert_eq!(
+            (report.busy, report.removed, report.left),
+            (false, Tally { entries: 2, bytes: 2000 }, Tally { entries: 1, bytes: 1000 })
+        );
         assert!(cache.layers().join("a").exists() && !cache.layers().join("b").exists());
         assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
     }

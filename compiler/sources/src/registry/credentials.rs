@@ -4,7 +4,7 @@
 //! input, and what it says never reaches a message.
 
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -66,7 +66,7 @@ fn files(settings: &Settings) -> Vec<PathBuf> {
     docker.into_iter().chain(run.map(|dir| dir.join("containers/auth.json"))).collect()
 }
 
-fn read(path: &PathBuf) -> Result<Option<Value>, Diagnostic> {
+fn read(path: &Path) -> Result<Option<Value>, Diagnostic> {
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
         Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
@@ -86,7 +86,7 @@ fn in_config(
     settings: &Settings,
     config: &Value,
     reference: &Reference,
-    path: &PathBuf,
+    path: &Path,
 ) -> Result<Option<Credentials>, Diagnostic> {
     let keys = keys(reference);
     let helper = keys.iter().find_map(|key| config.get("credHelpers")?.get(key)?.as_str());
@@ -149,12 +149,7 @@ fn checked(user: &str, password: &str) -> Result<Option<Credentials>, &'static s
 }
 
 /// Runs `docker-credential-NAME get`; `None` when it has nothing for the server.
-fn ask_helper(
-    settings: &Settings,
-    name: &str,
-    server: &str,
-    path: &PathBuf,
-) -> Result<Option<Credentials>, Diagnostic> {
+fn ask_helper(settings: &Settings, name: &str, server: &str, path: &Path) -> Result<Option<Credentials>, Diagnostic> {
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
         return Err(wrong(path, &format!("`{}` cannot be the name of a credential helper", printable(name))));
     }
@@ -171,7 +166,7 @@ fn ask_helper(
         .map_err(|e| failed(&format!("cannot be started: {e}")))?;
     let output = converse(&mut child, server);
     let status = child.wait().map_err(|e| failed(&e.to_string()))?;
-    let output = output.map_err(|why| failed(why))?;
+    let output = output.map_err(failed)?;
     if !status.success() {
         // The protocol says this on standard output; only then there is no entry and not a failure.
         if String::from_utf8_lossy(&output).contains("credentials not found") {
@@ -183,7 +178,7 @@ fn ask_helper(
     let text = |key: &str| answer.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     match (text("Username"), text("Secret")) {
         (Some("<token>"), Some(token)) => Ok(Some(Credentials::Refresh(token.to_owned()))),
-        (Some(user), Some(password)) => checked(user, password).map_err(|why| failed(why)),
+        (Some(user), Some(password)) => checked(user, password).map_err(failed),
         _ => Ok(None),
     }
 }
@@ -213,7 +208,7 @@ fn converse(child: &mut Child, server: &str) -> Result<Vec<u8>, &'static str> {
     }
 }
 
-fn wrong(path: &PathBuf, why: &str) -> Diagnostic {
+fn wrong(path: &Path, why: &str) -> Diagnostic {
     let shown = printable(&path.display().to_string());
     Diagnostic::new(codes::E0406, format!("the credentials in {shown} cannot be used: {why}"))
         .help("repair the file, or log in again with `docker login` or `podman login`")

@@ -247,7 +247,9 @@ fn read_certificates(path: &Path) -> Result<Vec<Certificate<'static>>, Diagnosti
 pub(crate) fn unreachable(origin: &str, why: &str) -> Diagnostic {
     Diagnostic::new(codes::E0403, format!("{} cannot be reached: {why}", printable(origin)))
         .note(format!("tried {ATTEMPTS} times"))
-        .help("check the name, the network and the proxy variables; a build whose content is cached works with --offline")
+        .help(
+            "check the name, the network and the proxy variables; a build whose content is cached works with --offline",
+        )
 }
 
 /// E0407: plain http to another machine.

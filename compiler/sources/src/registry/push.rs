@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use diag::{Diagnostic, codes, text::printable};
-use formats::oci::{Descriptor, Digest, MAX_DOCUMENT, media};
+use formats::oci::{Descriptor, Digest, MAX_DOCUMENT};
 
 use super::http::{ATTEMPTS, Http, Payload};
 use super::url::Url;
@@ -122,7 +122,8 @@ impl Client {
 
     /// One attempt, from the start.
     fn upload(&self, layout: &Path, blob: &Descriptor) -> Result<(), Diagnostic> {
-        let mount = self.mount_from.as_ref().map(|from| format!("?mount={}&from={}", blob.digest, super::url::encode(from)));
+        let mount =
+            self.mount_from.as_ref().map(|from| format!("?mount={}&from={}", blob.digest, super::url::encode(from)));
         let path = format!("blobs/uploads/{}", mount.unwrap_or_default());
         let headers = [("Content-Length", "0".to_owned())];
         let answer = self.call("POST", &path, &headers, &Payload::Bytes(b""))?;
@@ -204,14 +205,12 @@ fn read(layout: &Path) -> Result<Contents, Diagnostic> {
     }
     // A document names only what was pushed after it on the stack.
     contents.documents.reverse();
-    debug_assert!([media::INDEX, media::MANIFEST].contains(&only.media_type.as_str()) || !only.media_type.is_empty());
     Ok(contents)
 }
 
-fn file(layout: &Path, path: &PathBuf) -> Result<Vec<u8>, Diagnostic> {
-    let wrong = |e: std::io::Error| {
-        broken(layout, &format!("{} cannot be read: {e}", printable(&path.display().to_string())))
-    };
+fn file(layout: &Path, path: &Path) -> Result<Vec<u8>, Diagnostic> {
+    let wrong =
+        |e: std::io::Error| broken(layout, &format!("{} cannot be read: {e}", printable(&path.display().to_string())));
     let mut bytes = Vec::new();
     File::open(path).map_err(wrong)?.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes).map_err(wrong)?;
     Ok(bytes)

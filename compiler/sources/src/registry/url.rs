@@ -144,8 +144,17 @@ mod tests {
         ] {
             assert_eq!(base.join(location).unwrap().to_string(), whole);
         }
-        for bad in ["file:///etc/passwd", "https://user@evil.com/", "https://a b/", "https://[::1/", "https:///x",
-            "gopher://x/", "https://x:99999/", "https://\r\nHost: x/", "https://a\u{e9}/"] {
+        for bad in [
+            "file:///etc/passwd",
+            "https://user@evil.com/",
+            "https://a b/",
+            "https://[::1/",
+            "https:///x",
+            "gopher://x/",
+            "https://x:99999/",
+            "https://\r\nHost: x/",
+            "https://a\u{e9}/",
+        ] {
             assert_eq!(base.join(bad), None, "{bad}");
         }
         assert!(!base.same_origin(&Url::parse("http://127.0.0.1:5001/").unwrap()));
