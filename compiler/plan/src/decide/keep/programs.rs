@@ -115,6 +115,7 @@ fn find(
     match node.kind {
         NodeKind::File(_) if node.mode & 0o111 != 0 => {}
         NodeKind::File(_) => return Err("is not executable (no x bit)".into()),
+        NodeKind::Directory => return Err("is a directory".into()),
         _ => return Err("is no file".into()),
     }
     if let Ok(Start::Elf(elf)) = overlay.start(&real, input.inspect) {
