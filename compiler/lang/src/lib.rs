@@ -4,5 +4,7 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod lock;
 pub mod spec;
+pub mod text;
 pub mod world;

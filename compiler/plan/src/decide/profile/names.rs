@@ -6,27 +6,33 @@ use diag::{Diagnostic, Diagnostics, Spanned, codes};
 
 use crate::calls::{self, groups};
 
+/// Past this many diagnostics nobody reads suggestions, and looking for them is what costs time.
+const SUGGESTIONS: usize = 100;
+
 /// The calls that a name stands for; none, and a diagnostic, when it is unknown.
 pub fn resolve(name: &Spanned<String>, found: &mut Diagnostics) -> Option<BTreeSet<&'static str>> {
     let text = name.value.as_str();
     if text.starts_with('@') {
         let group = groups::group(text).map(|group| group.calls.clone());
         if group.is_none() {
-            found.push(unknown_group(name));
+            found.push(unknown_group(name, found.0.len() < SUGGESTIONS));
         }
         return group;
     }
     let call = calls::interned(text).map(|call| BTreeSet::from([call]));
     if call.is_none() {
-        found.push(unknown_call(name));
+        found.push(unknown_call(name, found.0.len() < SUGGESTIONS));
     }
     call
 }
 
-fn unknown_group(name: &Spanned<String>) -> Diagnostic {
+fn unknown_group(name: &Spanned<String>, suggest: bool) -> Diagnostic {
     let text = &name.value;
     let unknown =
         Diagnostic::new(codes::E0701, format!("there is no group called {text:?}")).at(name.span, "unknown group");
+    if !suggest {
+        return unknown;
+    }
     match groups::nearest(text) {
         Some(near) => unknown.help(format!("did you mean {near:?}?")),
         None => {
@@ -36,10 +42,13 @@ fn unknown_group(name: &Spanned<String>) -> Diagnostic {
     }
 }
 
-fn unknown_call(name: &Spanned<String>) -> Diagnostic {
+fn unknown_call(name: &Spanned<String>, suggest: bool) -> Diagnostic {
     let text = name.value.as_str();
     let unknown =
         Diagnostic::new(codes::E0702, format!("there is no system call called {text:?}")).at(name.span, "unknown call");
+    if !suggest {
+        return unknown;
+    }
     let group = format!("@{text}");
     if groups::group(&group).is_some() {
         return unknown.help(format!("groups begin with @: {group:?}"));

@@ -236,3 +236,14 @@ fn an_unknown_error_name_is_an_error() {
     assert_eq!(codes_of(&found), ["E0712"]);
     assert_eq!(found.0[0].help, ["did you mean ENOSYS?"]);
 }
+
+/// A spec with tens of thousands of wrong names costs seconds when each is compared with every call.
+#[test]
+fn many_unknown_names_are_quick() {
+    let names: Vec<String> = (0..20_000).map(|at| format!("sched_get_prioritie_{at:05}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let begun = std::time::Instant::now();
+    let (_, found) = both(&node(&names, &[], &[]));
+    assert_eq!(found.0.len(), names.len());
+    assert!(begun.elapsed().as_secs() < 2, "{:?}", begun.elapsed());
+}
