@@ -96,14 +96,17 @@ fn resolve(loaded: &Loaded, given: &BTreeMap<String, String>, found: &mut Diagno
                 values.insert(name.value, value);
             }
             None => {
-                found.push(
-                    Diagnostic::new(codes::E0202, format!("param `{}` has no value", name.value))
-                        .at(name.span, "no default, and not given")
-                        .help(format!(
-                            "give it: -p {}=…, or a default: param \"{}\" default=\"…\"",
-                            name.value, name.value
-                        )),
-                );
+                // A default that was refused is not a missing one.
+                if !loaded.damaged.contains("param") {
+                    found.push(
+                        Diagnostic::new(codes::E0202, format!("param `{}` has no value", name.value))
+                            .at(name.span, "no default, and not given")
+                            .help(format!(
+                                "give it: -p {}=…, or a default: param \"{}\" default=\"…\"",
+                                name.value, name.value
+                            )),
+                    );
+                }
                 // A place-holder, so that each use of it is not another mistake.
                 values.insert(name.value, String::new());
             }

@@ -201,7 +201,7 @@ impl Merger<'_> {
         let mut lost: BTreeSet<usize> = BTreeSet::new();
         let mut by_key: BTreeMap<(&str, Key), Vec<usize>> = BTreeMap::new();
         for (index, node) in nodes.iter().enumerate() {
-            if let Some(group) = &node.def.rivals {
+            if let (Some(group), false) = (&node.def.rivals, node.args.is_empty()) {
                 by_key.entry((group, key(node))).or_default().push(index);
             }
         }

@@ -67,7 +67,7 @@ fn check(spec: &Spec, tree: &[Node], damaged: &BTreeSet<String>, found: &mut Dia
         programs::check(spec, found);
     }
     paths::check(spec, found);
-    storage::check(spec, sound(&["stage"]), found);
+    storage::check(spec, sound(&["volumes"]), sound(&["stage"]), found);
     cluster::check(spec, tree, sound(&["workload"]), sound(&["volumes"]), found);
     secrets::check(spec, found);
 }

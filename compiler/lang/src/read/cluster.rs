@@ -148,7 +148,9 @@ fn lead(what: &str, name: &Spanned<String>, known: &[&str], found: &mut Diagnost
 
 fn action(probe: &Node, found: &mut Diagnostics) {
     let kind = probe.text(0).map(|text| text.value).unwrap_or_default();
-    match probe.children.as_slice() {
+    let mut asked: Vec<&Node> = probe.children.iter().collect();
+    asked.sort_by_key(|node| node.span);
+    match asked.as_slice() {
         [] => found.push(
             Diagnostic::new(codes::E0104, format!("probe `{kind}` asks nothing"))
                 .at(probe.span, "one of `http`, `tcp`, `exec` is missing")

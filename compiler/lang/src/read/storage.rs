@@ -77,21 +77,19 @@ fn class(node: &Node) -> Option<Class> {
     })
 }
 
-/// Contradictions of volumes and classes; with `stages_sound`, whether every stage has the classes.
-pub(super) fn check(spec: &Spec, stages_sound: bool, found: &mut Diagnostics) {
-    for volume in &spec.volumes {
+/// Contradictions of volumes and classes, and whether every stage has the classes.
+pub(super) fn check(spec: &Spec, volumes_sound: bool, stages_sound: bool, found: &mut Diagnostics) {
+    for volume in spec.volumes.iter().filter(|_| volumes_sound) {
         kind(volume, found);
         for mount in &volume.mounts {
             seeded(spec, volume, mount, found);
         }
     }
-    for class in spec.stages.iter().flat_map(|stage| &stage.classes) {
-        self::provisioned(class, found);
-    }
-    if stages_sound {
-        for stage in &spec.stages {
-            classes(spec, stage, found);
+    for stage in spec.stages.iter().filter(|_| stages_sound) {
+        for class in &stage.classes {
+            provisioned(class, found);
         }
+        classes(spec, stage, found);
     }
 }
 

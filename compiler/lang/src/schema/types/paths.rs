@@ -75,7 +75,7 @@ pub(super) fn glob(text: &str) -> Check {
         Err(wrong) => wrong,
     };
     let fault = Fault::new(E0113, format!("`{text}` is not a path or glob: {}", wrong.message), wrong.label);
-    let fault = if text.is_empty() { fault } else { fault.at(wrong.at.start, wrong.at.end) };
+    let fault = if wrong.at == (0..text.len()) { fault } else { fault.at(wrong.at.start, wrong.at.end) };
     Err(match wrong.help {
         Some(help) => fault.help(help),
         None => fault,
