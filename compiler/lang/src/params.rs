@@ -45,13 +45,14 @@ impl Renderer {
     }
 
     /// `text` with its params; `repr` is how it is written at `at`, so that a complaint finds its place in it.
-    pub fn render(&self, text: &str, repr: &str, at: Span) -> Result<String, Diagnostic> {
-        let complain = |error: &Error| self.complain(error, text, repr, at);
+    pub fn render(&self, text: &str, repr: &str, at: Span) -> Result<String, Box<Diagnostic>> {
+        let complain = |error: &Error| Box::new(self.complain(error, text, repr, at));
         let template = self.environment.template_from_str(text).map_err(|error| complain(&error))?;
         self.used.borrow_mut().extend(template.undeclared_variables(false));
         let out = template.render(&self.params).map_err(|error| complain(&error))?;
         if out.len() > LIMIT {
-            return Err(Diagnostic::new(codes::E0203, "a `(t)` string becomes too long").at(at, "more than 64 KiB"));
+            let diagnostic = Diagnostic::new(codes::E0203, "a `(t)` string becomes too long");
+            return Err(Box::new(diagnostic.at(at, "more than 64 KiB")));
         }
         Ok(out)
     }

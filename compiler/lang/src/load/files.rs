@@ -17,18 +17,19 @@ pub(super) fn text(
     path: &Path,
     limit: u64,
     at: Option<Span>,
-) -> Result<String, Diagnostic> {
-    let bytes = world.read(root, path, limit).map_err(|error| refused(world, root, path, at, &error))?;
+) -> Result<String, Box<Diagnostic>> {
+    let bytes = world.read(root, path, limit).map_err(|error| Box::new(refused(world, root, path, at, &error)))?;
     if bytes.len() as u64 > limit {
-        return Err(refused(world, root, path, at, &WorldError::TooLarge(limit)));
+        return Err(Box::new(refused(world, root, path, at, &WorldError::TooLarge(limit))));
     }
     String::from_utf8(bytes).map_err(|error| {
         let line =
             error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|byte| **byte == b'\n').count() + 1;
-        Diagnostic::new(codes::E0253, format!("`{}` is not text", path.display()))
+        let diagnostic = Diagnostic::new(codes::E0253, format!("`{}` is not text", path.display()))
             .at_opt(at, "named here")
             .note(format!("line {line} is not UTF-8"))
-            .help("save it as UTF-8")
+            .help("save it as UTF-8");
+        Box::new(diagnostic)
     })
 }
 

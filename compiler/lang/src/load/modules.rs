@@ -55,7 +55,7 @@ pub(super) fn collect(world: &dyn World, root: &Path, entry: &Path) -> Loaded {
             collector.open.push_back((id, 0));
         }
         Err(diagnostic) => {
-            collector.loaded.diagnostics.push(diagnostic);
+            collector.loaded.diagnostics.push(*diagnostic);
             collector.loaded.damaged.extend(everything());
         }
     }
@@ -110,7 +110,7 @@ impl Collector<'_> {
             match self.module(&used, root.as_deref(), depth) {
                 Ok(Some(other)) => self.edges.entry(id).or_default().push(Spanned::new(other, used.span)),
                 Ok(None) => {}
-                Err(diagnostic) => self.refuse(diagnostic),
+                Err(diagnostic) => self.refuse(*diagnostic),
             }
         }
     }
@@ -127,14 +127,14 @@ impl Collector<'_> {
         used: &Spanned<String>,
         root: Option<&Path>,
         depth: usize,
-    ) -> Result<Option<FileId>, Diagnostic> {
+    ) -> Result<Option<FileId>, Box<Diagnostic>> {
         let (key, file, path) = if used.value.starts_with("std/") {
             let file = Described { name: used.value.clone(), shown: used.value.clone(), root: None, entry: false };
             (PathBuf::from(&used.value), file, None)
         } else {
             let Some(root) = root else {
-                return Err(Diagnostic::new(codes::E0251, "a standard module uses a file")
-                    .at(used.span, "only standard modules are within its reach"));
+                let diagnostic = Diagnostic::new(codes::E0251, "a standard module uses a file");
+                return Err(Box::new(diagnostic.at(used.span, "only standard modules are within its reach")));
             };
             let path = PathBuf::from(source(&used.value).unwrap_or_default());
             let key = root.join(&path);
@@ -153,13 +153,12 @@ impl Collector<'_> {
             if std::mem::replace(&mut self.full, true) {
                 return Ok(None);
             }
-            return Err(Diagnostic::new(codes::E0222, format!("a spec of more than {FILES} files"))
-                .at(used.span, "one too many")
-                .help("unite some of the modules"));
+            let diagnostic = Diagnostic::new(codes::E0222, format!("a spec of more than {FILES} files"));
+            return Err(Box::new(diagnostic.at(used.span, "one too many").help("unite some of the modules")));
         }
         let text = match path {
             Some((root, path)) => files::text(self.world, &root, &path, SIZE, Some(used.span))?,
-            None => self.world.module(&used.value).map(str::to_owned).ok_or_else(|| self.unknown(used))?,
+            None => self.world.module(&used.value).map(str::to_owned).ok_or_else(|| Box::new(self.unknown(used)))?,
         };
         let id = self.add(file, text);
         self.known.insert(key, id);

@@ -48,12 +48,10 @@ fn suspicion(text: &str) -> Option<&'static str> {
     if text.contains("-----BEGIN") && text.contains("PRIVATE KEY") {
         return Some("a private key");
     }
-    if let Some(user) =
-        text.split_once("://").and_then(|(_, rest)| rest.split('/').next()).and_then(|host| host.rsplit_once('@'))
-    {
-        if user.0.split_once(':').is_some_and(|(_, password)| !password.is_empty()) {
-            return Some("a password in a URL");
-        }
+    let authority = text.split_once("://").and_then(|(_, rest)| rest.split('/').next());
+    let login = authority.and_then(|host| host.rsplit_once('@')).and_then(|(login, _)| login.split_once(':'));
+    if login.is_some_and(|(_, password)| !password.is_empty()) {
+        return Some("a password in a URL");
     }
     // Separators of paths, options and lists part the words; those of base64 do not.
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '_' | '-')));

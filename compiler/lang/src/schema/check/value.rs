@@ -59,7 +59,7 @@ fn written(checker: &Checker<'_>, raw: &Raw<'_>) -> Result<(KdlValue, bool), Ref
     };
     match renderer.render(text, raw.repr, raw.span) {
         Ok(text) => Ok((KdlValue::String(text), true)),
-        Err(diagnostic) => Err(Box::new(diagnostic)),
+        Err(diagnostic) => Err(diagnostic),
     }
 }
 
