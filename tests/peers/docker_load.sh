@@ -14,7 +14,7 @@ shift
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/docker-load.XXXXXX")
 export DOCKER_HOST=unix://$work/docker.sock DOCKER_CONFIG=$work/config
-daemon= loaded=
+daemon="" loaded=""
 # shellcheck disable=SC2317 # called by the trap
 clean_up() {
     local status=$?
