@@ -83,8 +83,13 @@ impl Sealed {
         for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
             let mut fields = Vec::new();
             for field in line.split(|byte| *byte == b' ') {
-                let field = percent_decoded(field).filter(|field| !field.is_empty());
-                fields.push(field.ok_or_else(|| format!("line {}: an empty field or a broken % form", index + 1))?);
+                // A lone % is the empty word, which an argument of a program may be.
+                let word = match field {
+                    b"" => None,
+                    b"%" => Some(Vec::new()),
+                    encoded => percent_decoded(encoded),
+                };
+                fields.push(word.ok_or_else(|| format!("line {}: an empty field or a broken % form", index + 1))?);
             }
             draft.line(index, &fields).map_err(|why| format!("line {}: {why}", index + 1))?;
         }
@@ -143,7 +148,9 @@ impl Draft {
                 let (path, digest) = (absolute(path)?, digest(content)?);
                 once(&mut self.filter, Some(SealedFilter { path, digest, instructions }))
             }
-            (_, [b"on-violation", b"kill-process" | b"kill-thread" | b"log"]) => once(&mut self.on_violation, ()),
+            (_, [b"on-violation", b"kill-process" | b"kill-thread" | b"errno" | b"log"]) => {
+                once(&mut self.on_violation, ())
+            }
             (_, [b"on-violation", other]) if other.starts_with(b"errno:") => once(&mut self.on_violation, ()),
             (_, [b"generation", mount, value]) => {
                 let (mount, digest) = (absolute(mount)?, digest(value)?);
@@ -153,7 +160,7 @@ impl Draft {
                 self.generations.push(Generation { mount, digest });
                 Ok(())
             }
-            (_, [b"program", program @ ..]) if !program.is_empty() => {
+            (_, [b"program", program @ ..]) if program.first().is_some_and(|name| !name.is_empty()) => {
                 once(&mut self.program, program.iter().map(|field| field.to_vec()).collect())
             }
             (_, other) => {
@@ -188,7 +195,7 @@ mod tests {
         format!(
             "k8or 1\narch {ARCH}\nuid 10001\ngid 10002\n\
              filter /k8or/filter.bpf sha256:{hex} 12\non-violation kill-process\n\
-             generation /usr sha256:{hex}\nprogram /usr/sbin/nginx -g daemon%20off;\n"
+             generation /usr sha256:{hex}\nprogram /usr/sbin/nginx -g daemon%20off; %\n"
         )
     }
 
@@ -198,7 +205,7 @@ mod tests {
         assert_eq!((sealed.uid, sealed.gid), (10001, 10002));
         assert_eq!(sealed.filter.unwrap().instructions, 12);
         assert_eq!(sealed.generations[0].mount, b"/usr");
-        assert_eq!(sealed.program[2], b"daemon off;");
+        assert_eq!(sealed.program[2..], [b"daemon off;".to_vec(), Vec::new()]);
     }
 
     #[test]
@@ -213,8 +220,8 @@ mod tests {
             (" 12\n".into(), " 4097\n".into(), "1 to 4096"),
             ("kill-process".into(), "shrug".into(), "line 6: \"on-violation\" is not"),
             (format!("/usr sha256:{hex}"), "/usr/ sha256:00".into(), "line 7: \"/usr/\" is not an"),
-            ("daemon%20off;".into(), "daemon%2".into(), "line 8: an empty field or a broken %"),
-            ("daemon%20off;\n".into(), "x".into(), "the last line is not ended"),
+            ("daemon%20off; ".into(), "daemon%2 ".into(), "line 8: an empty field or a broken %"),
+            (" %\n".into(), " x".into(), "the last line is not ended"),
             ("gid 10002\n".into(), "".into(), "the line \"gid\" is missing"),
         ];
         for (from, to, expected) in cases {
