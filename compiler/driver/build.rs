@@ -11,13 +11,42 @@ fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=../../stdlib/runtime/src");
     println!("cargo::rerun-if-changed=../../stdlib/runtime/build_step.rs");
-    match embed() {
+    println!("cargo::rerun-if-changed=../../stdlib/modules");
+    match modules().and_then(|()| embed()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            eprintln!("the runtime k8or (stdlib/runtime) could not be built:\n{why}");
+            eprintln!("the standard library could not be embedded:\n{why}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Writes `MODULES: &[(name, text)]`, sorted, for src/stdlib.rs: every `.kdl` file below stdlib/modules.
+fn modules() -> Result<(), String> {
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").ok_or("cargo did not set CARGO_MANIFEST_DIR")?;
+    let out = std::env::var_os("OUT_DIR").ok_or("cargo did not set OUT_DIR")?;
+    let root = Path::new(&manifest).join("../../stdlib/modules");
+    let root = root.canonicalize().map_err(|error| format!("{}: {error}", root.display()))?;
+    let mut found: Vec<(String, PathBuf)> = Vec::new();
+    let mut pending = vec![root.clone()];
+    while let Some(directory) = pending.pop() {
+        for entry in std::fs::read_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))? {
+            let path = entry.map_err(|error| error.to_string())?.path();
+            if path.is_dir() {
+                pending.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "kdl") {
+                let name = path.strip_prefix(&root).map_err(|error| error.to_string())?.with_extension("");
+                found.push((name.to_string_lossy().into_owned(), path));
+            }
+        }
+    }
+    found.sort();
+    let mut text = String::from("static MODULES: &[(&str, &str)] = &[\n");
+    for (name, path) in &found {
+        text.push_str(&format!("    ({name:?}, include_str!({path:?})),\n"));
+    }
+    text.push_str("];\n");
+    std::fs::write(Path::new(&out).join("modules.rs"), text).map_err(|error| error.to_string())
 }
 
 fn embed() -> Result<(), String> {

@@ -1,1 +1,7 @@
-//! (skeleton)
+//! Images: layers in ([`read`]), layers and layouts out ([`write`]).
+//!
+//! Nothing is unpacked: layers are indexed once into the cache and decisions are made on the
+//! index. The two directions share no types but those of `plan`.
+
+pub mod read;
+pub mod write;

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod config;
 pub mod generation;
 pub mod identity;
+pub mod profile;
 pub mod sealed;
 
 use diag::{Diagnostic, Diagnostics, codes};
