@@ -41,6 +41,9 @@ pub struct Sealed {
     pub gid: u32,
     /// The filter, when the image carries one.
     pub filter: Option<SealedFilter>,
+    /// Whether the filter was written for `k8orc test`: it stops a process at a call that is not
+    /// allowed, and somebody has to keep the listener that this needs.
+    pub wait_on_violation: bool,
     /// Trees that need their completion marker.
     pub generations: Vec<Generation>,
     /// The command when none is given; empty when there is no default.
@@ -103,7 +106,7 @@ struct Draft {
     uid: Option<u32>,
     gid: Option<u32>,
     filter: Option<Option<SealedFilter>>,
-    on_violation: Option<()>,
+    on_violation: Option<bool>,
     generations: Vec<Generation>,
     program: Option<Vec<Vec<u8>>>,
 }
@@ -149,9 +152,9 @@ impl Draft {
                 once(&mut self.filter, Some(SealedFilter { path, digest, instructions }))
             }
             (_, [b"on-violation", b"kill-process" | b"kill-thread" | b"errno" | b"log"]) => {
-                once(&mut self.on_violation, ())
+                once(&mut self.on_violation, false)
             }
-            (_, [b"on-violation", other]) if other.starts_with(b"errno:") => once(&mut self.on_violation, ()),
+            (_, [b"on-violation", b"wait"]) => once(&mut self.on_violation, true),
             (_, [b"generation", mount, value]) => {
                 let (mount, digest) = (absolute(mount)?, digest(value)?);
                 if self.generations.iter().any(|known| known.mount == mount) {
@@ -173,11 +176,11 @@ impl Draft {
     fn finish(self) -> Result<Sealed, String> {
         let missing = |key: &str| format!("the line \"{key}\" is missing");
         self.arch.ok_or_else(|| missing("arch"))?;
-        self.on_violation.ok_or_else(|| missing("on-violation"))?;
         Ok(Sealed {
             uid: self.uid.ok_or_else(|| missing("uid"))?,
             gid: self.gid.ok_or_else(|| missing("gid"))?,
             filter: self.filter.ok_or_else(|| missing("filter"))?,
+            wait_on_violation: self.on_violation.ok_or_else(|| missing("on-violation"))?,
             generations: self.generations,
             program: self.program.unwrap_or_default(),
         })
