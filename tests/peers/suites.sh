@@ -22,6 +22,12 @@ export_variables() {
     for name in "${variables[@]}"; do
         if [[ -n ${!name-} ]]; then export "${name?}"; fi
     done
+    # What needs root is in the test programs; they are built by the user and run by sudo.
+    if [[ ${#sudo[@]} -gt 0 ]]; then
+        local host
+        host=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
+        export "CARGO_TARGET_${host}_RUNNER=sudo --preserve-env env PATH=$peers/bin:$PATH"
+    fi
     # Credential helpers for the tests, found by name as Docker finds them.
     export PATH=$peers/bin:$PATH
 }

@@ -32,8 +32,7 @@ impl Registered {
 impl Drop for Registered {
     fn drop(&mut self) {
         if let Some(path) = self.0.take() {
-            // Best effort: there is nobody to tell in a destructor.
-            let _ = fs::remove_dir_all(&path);
+            remove(&path);
             paths().retain(|other| *other != path);
         }
     }
@@ -47,8 +46,16 @@ pub fn now() {
         aside.push(".interrupted");
         let aside = PathBuf::from(aside);
         let gone = if fs::rename(&path, &aside).is_ok() { aside } else { path };
-        let _ = fs::remove_dir_all(gone);
+        remove(&gone);
     }
+}
+
+/// A file or a directory with all below it. Best effort: there is nobody to tell in a destructor.
+fn remove(path: &Path) {
+    let _ = match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        _ => fs::remove_file(path),
+    };
 }
 
 /// Starts the thread that waits for a signal, cleans up and ends the process with 128 + its number.

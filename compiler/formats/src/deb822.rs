@@ -56,11 +56,7 @@ impl<'a> Field<'a> {
     /// empty line and is given as it is.
     pub fn continuation(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let skip = usize::from(!self.starts_below);
-        self.value
-            .split(|b| *b == b'\n')
-            .skip(skip)
-            .map(|l| l.trim_ascii())
-            .filter(|l| !l.is_empty())
+        self.value.split(|b| *b == b'\n').skip(skip).map(|l| l.trim_ascii()).filter(|l| !l.is_empty())
     }
 }
 
@@ -80,9 +76,7 @@ pub struct Stanza<'a> {
 impl<'a> Stanza<'a> {
     /// The field of this name, whatever its case.
     pub fn field(&self, name: &str) -> Option<&Field<'a>> {
-        self.fields
-            .iter()
-            .find(|f| f.name.eq_ignore_ascii_case(name))
+        self.fields.iter().find(|f| f.name.eq_ignore_ascii_case(name))
     }
 
     /// The value of the field of this name, whatever its case.
@@ -100,12 +94,7 @@ pub fn stanzas(bytes: &[u8]) -> Result<Vec<Stanza<'_>>, Error> {
     let mut out: Vec<Stanza<'_>> = Vec::new();
     let mut open: Option<Open<'_>> = None;
     for line in lines(bytes) {
-        let fail = |problem| {
-            Err(Error {
-                place: line.place(),
-                problem,
-            })
-        };
+        let fail = |problem| Err(Error { place: line.place(), problem });
         if line.text.contains(&0) {
             return fail(Problem::Nul);
         }
@@ -128,13 +117,9 @@ pub fn stanzas(bytes: &[u8]) -> Result<Vec<Stanza<'_>>, Error> {
                 let Some(field) = RawField::read(bytes, &line) else {
                     return fail(Problem::NotAField(shown(line.text)));
                 };
-                open.get_or_insert_with(|| Open {
-                    line: line.number,
-                    start: line.start,
-                    fields: Vec::new(),
-                })
-                .fields
-                .push(field);
+                open.get_or_insert_with(|| Open { line: line.number, start: line.start, fields: Vec::new() })
+                    .fields
+                    .push(field);
             }
         }
     }
@@ -177,22 +162,14 @@ struct RawField<'a> {
 impl<'a> RawField<'a> {
     fn read(bytes: &'a [u8], line: &crate::line::Line<'a>) -> Option<RawField<'a>> {
         let colon = line.text.iter().position(|b| *b == b':')?;
-        let name = std::str::from_utf8(line.text.get(..colon)?)
-            .ok()?
-            .trim_end_matches([' ', '\t']);
+        let name = std::str::from_utf8(line.text.get(..colon)?).ok()?.trim_end_matches([' ', '\t']);
         let good = |b: u8| b.is_ascii_graphic();
         if name.is_empty() || !name.bytes().all(good) || name.starts_with(['#', '-']) {
             return None;
         }
         let value = line.start + colon + 1..line.start + line.text.len();
         let starts_below = bytes.get(value.clone())?.trim_ascii().is_empty();
-        Some(RawField {
-            name,
-            line: line.number,
-            value,
-            end: line.end,
-            starts_below,
-        })
+        Some(RawField { name, line: line.number, value, end: line.end, starts_below })
     }
 
     fn end(&mut self, value: usize, end: usize) {
@@ -202,16 +179,8 @@ impl<'a> RawField<'a> {
 
     fn close(self, bytes: &'a [u8]) -> Field<'a> {
         let value = bytes.get(self.value.clone()).unwrap_or_default();
-        let place = Place {
-            line: self.line,
-            bytes: self.value,
-        };
-        Field {
-            name: self.name,
-            value: value.trim_ascii(),
-            place,
-            starts_below: self.starts_below,
-        }
+        let place = Place { line: self.line, bytes: self.value };
+        Field { name: self.name, value: value.trim_ascii(), place, starts_below: self.starts_below }
     }
 }
 
@@ -224,18 +193,10 @@ impl<'a> Open<'a> {
         for field in &fields {
             if !names.insert(field.name.to_ascii_lowercase()) {
                 let problem = Problem::Duplicate(shown(field.name.as_bytes()));
-                return Err(Error {
-                    place: field.place.clone(),
-                    problem,
-                });
+                return Err(Error { place: field.place.clone(), problem });
             }
         }
-        Ok(Stanza {
-            line: self.line,
-            bytes: range.clone(),
-            whole: range,
-            fields,
-        })
+        Ok(Stanza { line: self.line, bytes: range.clone(), whole: range, fields })
     }
 }
 
@@ -254,11 +215,7 @@ mod tests {
         assert_eq!(all[0].line, 3);
         let conffiles: Vec<_> = all[0].field("conffiles").unwrap().continuation().collect();
         assert_eq!(conffiles, [&b"/etc/a 00"[..], b"/etc/b 11"]);
-        let description: Vec<_> = all[0]
-            .field("Description")
-            .unwrap()
-            .continuation()
-            .collect();
+        let description: Vec<_> = all[0].field("Description").unwrap().continuation().collect();
         assert_eq!(description, [&b"second"[..], b"."]);
         assert_eq!(all[1].value("multi"), Some(&b"x"[..]));
     }
@@ -267,10 +224,7 @@ mod tests {
     fn what_is_not_removed_stays_byte_for_byte() {
         let all = stanzas(TWO).unwrap();
         assert_eq!(without(TWO, &all, |_| true), TWO);
-        assert_eq!(
-            without(TWO, &all, |i| i != 0),
-            b"\n\nPackage: b\nMulti : x\n"
-        );
+        assert_eq!(without(TWO, &all, |i| i != 0), b"\n\nPackage: b\nMulti : x\n");
         assert_eq!(without(TWO, &all, |_| false), b"\n\n");
     }
 
@@ -278,29 +232,15 @@ mod tests {
     fn mistakes_have_a_line() {
         let problem = |text: &[u8]| stanzas(text).unwrap_err();
         let twice = problem(b"A: 1\nb: 2\nB: 3\n");
-        assert_eq!(
-            (twice.place.line, twice.problem),
-            (3, Problem::Duplicate("B".into()))
-        );
+        assert_eq!((twice.place.line, twice.problem), (3, Problem::Duplicate("B".into())));
         assert_eq!(problem(b" x\n").problem, Problem::NoFieldToContinue);
         assert_eq!(problem(b"A: 1\n\n x\n").place.line, 3);
         assert_eq!(problem(b"A: 1\n \nB: 2\n").problem, Problem::BlankLooking);
-        assert_eq!(
-            problem(b"A: 1\r\n\r\nB: 2\n").problem,
-            Problem::BlankLooking
-        );
+        assert_eq!(problem(b"A: 1\r\n\r\nB: 2\n").problem, Problem::BlankLooking);
         assert_eq!(problem(b"A: \0\n").problem, Problem::Nul);
-        assert!(
-            matches!(problem(b"junk\x1b[m\n").problem, Problem::NotAField(s) if !s.contains('\x1b'))
-        );
-        assert!(matches!(
-            problem(b"\xff\xfe: 1\n").problem,
-            Problem::NotAField(_)
-        ));
-        assert!(matches!(
-            problem(b"# comment: 1\n").problem,
-            Problem::NotAField(_)
-        ));
+        assert!(matches!(problem(b"junk\x1b[m\n").problem, Problem::NotAField(s) if !s.contains('\x1b')));
+        assert!(matches!(problem(b"\xff\xfe: 1\n").problem, Problem::NotAField(_)));
+        assert!(matches!(problem(b"# comment: 1\n").problem, Problem::NotAField(_)));
     }
 
     #[test]

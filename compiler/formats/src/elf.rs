@@ -75,46 +75,54 @@ pub fn is_elf(bytes: &[u8]) -> bool {
 /// # Errors
 /// See [`Error`].
 pub fn read(bytes: &[u8]) -> Result<Option<Elf>, Error> {
-    if !is_elf(bytes) {
+    read_with(&mut |offset, most| {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        let rest = bytes.get(start..).unwrap_or_default();
+        rest.get(..most.min(rest.len())).unwrap_or_default().to_vec()
+    })
+}
+
+/// Reads an ELF file of which only parts are at hand: `at(offset, most)` gives at most so many bytes from there,
+/// fewer at the end of the file. Some ten short pieces are asked for.
+///
+/// # Errors
+/// See [`Error`].
+pub fn read_with(at: &mut dyn FnMut(u64, usize) -> Vec<u8>) -> Result<Option<Elf>, Error> {
+    let head = at(0, 64);
+    if !is_elf(&head) {
         return Ok(None);
     }
-    let header = Error::Outside("header");
-    let class = match bytes.get(4).ok_or(header)? {
+    let outside = Error::Outside("header");
+    let class = match head.get(4).ok_or(outside)? {
         1 => Class::Bits32,
         2 => Class::Bits64,
         other => return Err(Error::Unknown("class", u64::from(*other))),
     };
-    let big_endian = match bytes.get(5).ok_or(header)? {
+    let big_endian = match head.get(5).ok_or(outside)? {
         1 => false,
         2 => true,
         other => return Err(Error::Unknown("byte order", u64::from(*other))),
     };
-    let file = Reader {
-        bytes,
-        wide: class == Class::Bits64,
-        big_endian,
-    };
+    let shape = Shape { wide: class == Class::Bits64, big_endian };
     let mut elf = Elf {
         class,
         big_endian,
-        machine: file.half(18).ok_or(header)?,
-        kind: file.half(16).ok_or(header)?,
+        machine: shape.half(&head, 18).ok_or(outside)?,
+        kind: shape.half(&head, 16).ok_or(outside)?,
         interpreter: None,
         needed: Vec::new(),
         soname: None,
         rpath: None,
         runpath: None,
     };
-    let segments = file.segments()?;
+    let segments = segments(shape, &head, at)?;
     for segment in &segments {
         match segment.kind {
             PT_INTERP => {
-                let text = file
-                    .slice(segment.offset, segment.size)
-                    .ok_or(Error::Outside("interpreter"))?;
-                elf.interpreter = Some(text_of(text).ok_or(Error::Outside("interpreter"))?);
+                let size = usize::try_from(segment.size).unwrap_or(usize::MAX).min(LONGEST);
+                elf.interpreter = Some(text_of(&at(segment.offset, size)).ok_or(Error::Outside("interpreter"))?);
             }
-            PT_DYNAMIC => file.dynamic(segment, &segments, &mut elf)?,
+            PT_DYNAMIC => dynamic(shape, segment, &segments, at, &mut elf)?,
             _ => {}
         }
     }
@@ -123,9 +131,8 @@ pub fn read(bytes: &[u8]) -> Result<Option<Elf>, Error> {
 
 /// The text up to its NUL, which must be there.
 fn text_of(bytes: &[u8]) -> Option<Vec<u8>> {
-    let window = bytes.get(..bytes.len().min(LONGEST))?;
-    let end = window.iter().position(|b| *b == 0)?;
-    window.get(..end).map(Into::into)
+    let end = bytes.iter().position(|b| *b == 0)?;
+    bytes.get(..end).map(Into::into)
 }
 
 struct Segment {
@@ -135,134 +142,120 @@ struct Segment {
     size: u64,
 }
 
-struct Reader<'a> {
-    bytes: &'a [u8],
+/// How numbers are written.
+#[derive(Clone, Copy)]
+struct Shape {
     wide: bool,
     big_endian: bool,
 }
 
-impl<'a> Reader<'a> {
-    fn slice(&self, offset: u64, size: u64) -> Option<&'a [u8]> {
-        let start = usize::try_from(offset).ok()?;
-        let end = start.checked_add(usize::try_from(size).ok()?)?;
-        self.bytes.get(start..end)
-    }
-
+impl Shape {
     /// An unsigned number of `size` bytes.
-    fn number(&self, offset: u64, size: u64) -> Option<u64> {
-        let bytes = self.slice(offset, size)?;
+    fn number(self, bytes: &[u8], offset: usize, size: usize) -> Option<u64> {
+        let bytes = bytes.get(offset..offset.checked_add(size)?)?;
         let fold = |value: u64, b: &u8| (value << 8) | u64::from(*b);
-        Some(if self.big_endian {
-            bytes.iter().fold(0, fold)
-        } else {
-            bytes.iter().rev().fold(0, fold)
-        })
+        Some(if self.big_endian { bytes.iter().fold(0, fold) } else { bytes.iter().rev().fold(0, fold) })
     }
 
-    fn half(&self, offset: u64) -> Option<u16> {
-        self.number(offset, 2).and_then(|n| u16::try_from(n).ok())
+    fn half(self, bytes: &[u8], offset: usize) -> Option<u16> {
+        self.number(bytes, offset, 2).and_then(|n| u16::try_from(n).ok())
     }
 
     /// A number of the class's word size.
-    fn word(&self, offset: u64) -> Option<u64> {
-        self.number(offset, if self.wide { 8 } else { 4 })
+    fn word(self, bytes: &[u8], offset: usize) -> Option<u64> {
+        self.number(bytes, offset, if self.wide { 8 } else { 4 })
     }
+}
 
-    fn segments(&self) -> Result<Vec<Segment>, Error> {
-        let outside = Error::Outside("program headers");
-        let (table, size, count) = if self.wide {
-            (self.word(32), self.half(54), self.half(56))
-        } else {
-            (self.word(28), self.half(42), self.half(44))
-        };
-        let (Some(table), Some(size), Some(count)) = (table, size, count) else {
-            return Err(outside);
-        };
-        if count == u16::MAX {
-            return Err(Error::TooMany("program headers"));
-        }
-        if count > 0 && size != if self.wide { 56 } else { 32 } {
-            return Err(Error::Unknown("program header size", u64::from(size)));
-        }
-        let mut all = Vec::new();
-        for index in 0..u64::from(count) {
-            let at = table.checked_add(index * u64::from(size)).ok_or(outside)?;
-            let field = |wide: u64, narrow: u64| {
-                self.word(
-                    at.checked_add(if self.wide { wide } else { narrow })
-                        .ok_or(outside)?,
-                )
-                .ok_or(outside)
-            };
-            all.push(Segment {
-                kind: self.number(at, 4).ok_or(outside)?,
-                offset: field(8, 4)?,
-                address: field(16, 8)?,
-                size: field(32, 16)?,
-            });
-        }
-        Ok(all)
+fn segments(shape: Shape, head: &[u8], at: &mut dyn FnMut(u64, usize) -> Vec<u8>) -> Result<Vec<Segment>, Error> {
+    let outside = Error::Outside("program headers");
+    let (table, size, count) = if shape.wide {
+        (shape.word(head, 32), shape.half(head, 54), shape.half(head, 56))
+    } else {
+        (shape.word(head, 28), shape.half(head, 42), shape.half(head, 44))
+    };
+    let (Some(table), Some(size), Some(count)) = (table, size, count) else { return Err(outside) };
+    if count == u16::MAX {
+        return Err(Error::TooMany("program headers"));
     }
+    if count > 0 && size != if shape.wide { 56 } else { 32 } {
+        return Err(Error::Unknown("program header size", u64::from(size)));
+    }
+    let (size, count) = (usize::from(size), usize::from(count));
+    let bytes = at(table, size * count);
+    let mut all = Vec::new();
+    for row in bytes.chunks_exact(size.max(1)).take(count) {
+        let field = |wide: usize, narrow: usize| shape.word(row, if shape.wide { wide } else { narrow }).ok_or(outside);
+        all.push(Segment {
+            kind: shape.number(row, 0, 4).ok_or(outside)?,
+            offset: field(8, 4)?,
+            address: field(16, 8)?,
+            size: field(32, 16)?,
+        });
+    }
+    if all.len() == count { Ok(all) } else { Err(outside) }
+}
 
-    fn dynamic(&self, segment: &Segment, segments: &[Segment], elf: &mut Elf) -> Result<(), Error> {
-        let word: u64 = if self.wide { 8 } else { 4 };
-        let outside = Error::Outside("dynamic section");
-        let (mut table, mut table_size) = (None, None);
-        let mut texts: Vec<(u64, u64)> = Vec::new();
-        // A separate debug file has the header but not the bytes: nothing needed then.
-        if segment.size == 0 {
-            return Ok(());
-        }
-        for index in 0.. {
-            if index == MOST_DYNAMIC {
-                return Err(Error::TooMany("dynamic entries"));
-            }
-            let step = (index as u64) * 2 * word;
-            if step + 2 * word > segment.size {
+fn dynamic(
+    shape: Shape,
+    segment: &Segment,
+    segments: &[Segment],
+    at: &mut dyn FnMut(u64, usize) -> Vec<u8>,
+    elf: &mut Elf,
+) -> Result<(), Error> {
+    let word = if shape.wide { 8 } else { 4 };
+    let size = usize::try_from(segment.size).unwrap_or(usize::MAX);
+    // A separate debug file has the header but not the bytes: nothing needed then.
+    if size == 0 {
+        return Ok(());
+    }
+    let bytes = at(segment.offset, size.min(MOST_DYNAMIC * 2 * word));
+    let (mut table, mut table_size) = (None, None);
+    let mut texts: Vec<(u64, u64)> = Vec::new();
+    let mut ended = false;
+    for row in bytes.chunks_exact(2 * word) {
+        let (Some(tag), Some(value)) = (shape.word(row, 0), shape.word(row, word)) else { break };
+        match tag {
+            DT_NULL => {
+                ended = true;
                 break;
             }
-            let at = segment.offset.checked_add(step).ok_or(outside)?;
-            let tag = self.word(at).ok_or(outside)?;
-            let value = self.word(at + word).ok_or(outside)?;
-            match tag {
-                DT_NULL => break,
-                DT_STRTAB => table = Some(value),
-                DT_STRSZ => table_size = Some(value),
-                DT_NEEDED | DT_SONAME | DT_RPATH | DT_RUNPATH => texts.push((tag, value)),
-                _ => {}
-            }
+            DT_STRTAB => table = Some(value),
+            DT_STRSZ => table_size = Some(value),
+            DT_NEEDED | DT_SONAME | DT_RPATH | DT_RUNPATH => texts.push((tag, value)),
+            _ => {}
         }
-        if texts.is_empty() {
-            return Ok(());
-        }
-        let outside = Error::Outside("string table");
-        let address = table.ok_or(outside)?;
-        let load = |s: &&Segment| {
-            s.kind == PT_LOAD && address.checked_sub(s.address).is_some_and(|d| d < s.size)
-        };
-        let home = segments.iter().find(load).ok_or(outside)?;
-        let start = home
-            .offset
-            .checked_add(address - home.address)
-            .ok_or(outside)?;
-        let strings = self
-            .slice(start, table_size.ok_or(outside)?)
-            .ok_or(outside)?;
-        for (tag, offset) in texts {
-            let rest = usize::try_from(offset)
-                .ok()
-                .and_then(|o| strings.get(o..))
-                .ok_or(outside)?;
-            let text = text_of(rest).ok_or(outside)?;
-            match tag {
-                DT_NEEDED => elf.needed.push(text),
-                DT_SONAME => elf.soname = Some(text),
-                DT_RPATH => elf.rpath = Some(text),
-                _ => elf.runpath = Some(text),
-            }
-        }
-        Ok(())
     }
+    if !ended && bytes.len() < size {
+        let what = if size > MOST_DYNAMIC * 2 * word {
+            Error::TooMany("dynamic entries")
+        } else {
+            Error::Outside("dynamic section")
+        };
+        return Err(what);
+    }
+    if texts.is_empty() {
+        return Ok(());
+    }
+    let outside = Error::Outside("string table");
+    let (Some(address), Some(table_size)) = (table, table_size) else { return Err(outside) };
+    let load = |s: &&Segment| s.kind == PT_LOAD && address.checked_sub(s.address).is_some_and(|d| d < s.size);
+    let home = segments.iter().find(load).ok_or(outside)?;
+    let start = home.offset.checked_add(address - home.address).ok_or(outside)?;
+    for (tag, offset) in texts {
+        let left = table_size.checked_sub(offset).ok_or(outside)?;
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(LONGEST);
+        // Most names are short: the first piece nearly always holds the NUL.
+        let from = start.checked_add(offset).ok_or(outside)?;
+        let text = text_of(&at(from, most.min(256))).or_else(|| text_of(&at(from, most))).ok_or(outside)?;
+        match tag {
+            DT_NEEDED => elf.needed.push(text),
+            DT_SONAME => elf.soname = Some(text),
+            DT_RPATH => elf.rpath = Some(text),
+            _ => elf.runpath = Some(text),
+        }
+    }
+    Ok(())
 }
 
 /// The first line of a script.
@@ -299,14 +292,8 @@ pub fn shebang(bytes: &[u8]) -> Option<Shebang> {
     let argument = argument.split(|b| *b == 0).next().unwrap_or_default();
     let from = argument.iter().position(|b| !blank(b));
     let to = argument.iter().rposition(|b| !blank(b));
-    let argument = from
-        .zip(to)
-        .and_then(|(a, b)| argument.get(a..=b))
-        .map(Into::into);
-    Some(Shebang {
-        interpreter: interpreter.into(),
-        argument,
-    })
+    let argument = from.zip(to).and_then(|(a, b)| argument.get(a..=b)).map(Into::into);
+    Some(Shebang { interpreter: interpreter.into(), argument })
 }
 
 #[cfg(test)]
@@ -318,9 +305,7 @@ mod tests {
     fn sample() -> Vec<u8> {
         let mut file = vec![0; 64 + 3 * 56];
         file[..6].copy_from_slice(b"\x7fELF\x02\x01");
-        let mut put = |at: usize, n: u64, size: usize| {
-            file[at..at + size].copy_from_slice(&n.to_le_bytes()[..size])
-        };
+        let mut put = |at: usize, n: u64, size: usize| file[at..at + size].copy_from_slice(&n.to_le_bytes()[..size]);
         put(16, 3, 2);
         put(18, 62, 2);
         put(32, 64, 8);
@@ -331,20 +316,10 @@ mod tests {
         let at_strings = 64 + 3 * 56;
         let at_interp = at_strings + strings.len();
         let at_dynamic = at_interp + interp.len();
-        let dynamic: [(u64, u64); 6] = [
-            (1, 1),
-            (29, 11),
-            (14, 26),
-            (5, 0x1000 + at_strings as u64),
-            (10, strings.len() as u64),
-            (0, 0),
-        ];
+        let dynamic: [(u64, u64); 6] =
+            [(1, 1), (29, 11), (14, 26), (5, 0x1000 + at_strings as u64), (10, strings.len() as u64), (0, 0)];
         let total = (at_dynamic + dynamic.len() * 16) as u64;
-        let sizes = [
-            (1, 0, total),
-            (3, at_interp as u64, interp.len() as u64),
-            (2, at_dynamic as u64, 96),
-        ];
+        let sizes = [(1, 0, total), (3, at_interp as u64, interp.len() as u64), (2, at_dynamic as u64, 96)];
         for (i, (kind, offset, size)) in sizes.into_iter().enumerate() {
             let at = 64 + i * 56;
             put(at, kind, 4);
@@ -365,10 +340,7 @@ mod tests {
     fn the_parts_are_found() {
         let elf = read(&sample()).unwrap().unwrap();
         assert_eq!((elf.class, elf.machine, elf.kind), (Class::Bits64, 62, 3));
-        assert_eq!(
-            elf.interpreter.as_deref(),
-            Some(&b"/lib64/ld-linux-x86-64.so.2"[..])
-        );
+        assert_eq!(elf.interpreter.as_deref(), Some(&b"/lib64/ld-linux-x86-64.so.2"[..]));
         assert_eq!(elf.needed, [b"libc.so.6"]);
         assert_eq!(elf.soname.as_deref(), Some(&b"libx.so.1"[..]));
         assert_eq!(elf.runpath.as_deref(), Some(&b"$ORIGIN/../lib"[..]));
@@ -391,10 +363,7 @@ mod tests {
         let mut bad = good.clone();
         bad[32..40].copy_from_slice(&u64::MAX.to_le_bytes());
         assert_eq!(read(&bad), Err(Error::Outside("program headers")));
-        assert_eq!(
-            read(&good[..good.len() - 90]),
-            Err(Error::Outside("dynamic section"))
-        );
+        assert_eq!(read(&good[..good.len() - 90]), Err(Error::Outside("dynamic section")));
     }
 
     #[test]
@@ -406,10 +375,7 @@ mod tests {
             })
         };
         assert_eq!(read("#!/bin/sh\n"), Some(("/bin/sh".into(), None)));
-        assert_eq!(
-            read("#! /usr/bin/env -S a b \nx"),
-            Some(("/usr/bin/env".into(), Some("-S a b".into())))
-        );
+        assert_eq!(read("#! /usr/bin/env -S a b \nx"), Some(("/usr/bin/env".into(), Some("-S a b".into()))));
         assert_eq!(read("#!/bin/sh"), Some(("/bin/sh".into(), None)));
         assert_eq!(read("#!\n/bin/sh"), None);
         assert_eq!(read("#!   \n"), None);

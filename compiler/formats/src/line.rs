@@ -33,10 +33,7 @@ pub struct Line<'a> {
 impl Line<'_> {
     /// Where the line is, its newline left out.
     pub fn place(&self) -> Place {
-        Place {
-            line: self.number,
-            bytes: self.start..self.start + self.text.len(),
-        }
+        Place { line: self.number, bytes: self.start..self.start + self.text.len() }
     }
 }
 
@@ -50,12 +47,7 @@ pub fn lines(bytes: &[u8]) -> impl Iterator<Item = Line<'_>> {
         let text = &rest[..length.unwrap_or(rest.len())];
         let end = start + length.map_or(rest.len(), |n| n + 1);
         number += 1;
-        let line = Line {
-            number,
-            start,
-            text,
-            end,
-        };
+        let line = Line { number, start, text, end };
         start = end;
         Some(line)
     })
@@ -100,13 +92,8 @@ mod tests {
 
     #[test]
     fn a_last_line_without_newline_counts() {
-        let all: Vec<_> = lines(b"a\n\nbc")
-            .map(|l| (l.number, l.start, l.text, l.end))
-            .collect();
-        assert_eq!(
-            all,
-            [(1, 0, &b"a"[..], 2), (2, 2, b"", 3), (3, 3, b"bc", 5)]
-        );
+        let all: Vec<_> = lines(b"a\n\nbc").map(|l| (l.number, l.start, l.text, l.end)).collect();
+        assert_eq!(all, [(1, 0, &b"a"[..], 2), (2, 2, b"", 3), (3, 3, b"bc", 5)]);
         assert_eq!(lines(b"").count(), 0);
         assert_eq!(lines(b"\n").count(), 1);
     }

@@ -142,47 +142,24 @@ pub fn users(bytes: &[u8]) -> File<User> {
 
 /// Reads group.
 pub fn groups(bytes: &[u8]) -> File<Group> {
-    read(bytes, 4, |f| {
-        Ok(Group {
-            name: name(f[0])?,
-            password: f[1].into(),
-            gid: id(f[2])?,
-            members: names(f[3])?,
-        })
-    })
+    read(bytes, 4, |f| Ok(Group { name: name(f[0])?, password: f[1].into(), gid: id(f[2])?, members: names(f[3])? }))
 }
 
 /// Reads shadow.
 pub fn shadow(bytes: &[u8]) -> File<Shadow> {
-    read(bytes, 9, |f| {
-        Ok(Shadow {
-            name: name(f[0])?,
-            hash: f[1].into(),
-        })
-    })
+    read(bytes, 9, |f| Ok(Shadow { name: name(f[0])?, hash: f[1].into() }))
 }
 
 /// Reads gshadow.
 pub fn group_shadow(bytes: &[u8]) -> File<GroupShadow> {
     read(bytes, 4, |f| {
-        Ok(GroupShadow {
-            name: name(f[0])?,
-            hash: f[1].into(),
-            administrators: names(f[2])?,
-            members: names(f[3])?,
-        })
+        Ok(GroupShadow { name: name(f[0])?, hash: f[1].into(), administrators: names(f[2])?, members: names(f[3])? })
     })
 }
 
 /// Reads subuid or subgid.
 pub fn sub_ids(bytes: &[u8]) -> File<SubIds> {
-    read(bytes, 3, |f| {
-        Ok(SubIds {
-            owner: name(f[0])?,
-            start: id(f[1])?,
-            count: id(f[2])?,
-        })
-    })
+    read(bytes, 3, |f| Ok(SubIds { owner: name(f[0])?, start: id(f[1])?, count: id(f[2])? }))
 }
 
 /// The name that a line starts with, for files that are edited without being understood.
@@ -190,77 +167,47 @@ pub fn line_name(line: &[u8]) -> &[u8] {
     line.split(|b| *b == b':').next().unwrap_or_default()
 }
 
-fn read<T>(
-    bytes: &[u8],
-    fields: usize,
-    record: impl Fn(&[&[u8]]) -> Result<T, Problem>,
-) -> File<T> {
-    let mut out = File {
-        entries: Vec::new(),
-        nis: Vec::new(),
-        broken: Vec::new(),
-    };
+fn read<T>(bytes: &[u8], fields: usize, record: impl Fn(&[&[u8]]) -> Result<T, Problem>) -> File<T> {
+    let mut out = File { entries: Vec::new(), nis: Vec::new(), broken: Vec::new() };
     for line in lines(bytes) {
         match line.text.first() {
             None | Some(b'#') => {}
             Some(b'+' | b'-') => out.nis.push(line.number),
             Some(_) => match one(&line, fields, &record) {
-                Ok(value) => out.entries.push(Entry {
-                    line: line.number,
-                    value,
-                }),
-                Err(problem) => out.broken.push(Error {
-                    place: line.place(),
-                    problem,
-                }),
+                Ok(value) => out.entries.push(Entry { line: line.number, value }),
+                Err(problem) => out.broken.push(Error { place: line.place(), problem }),
             },
         }
     }
     out
 }
 
-fn one<T>(
-    line: &Line<'_>,
-    fields: usize,
-    record: &impl Fn(&[&[u8]]) -> Result<T, Problem>,
-) -> Result<T, Problem> {
+fn one<T>(line: &Line<'_>, fields: usize, record: &impl Fn(&[&[u8]]) -> Result<T, Problem>) -> Result<T, Problem> {
     if line.text.iter().any(u8::is_ascii_control) {
         return Err(Problem::Control);
     }
     let parts: Vec<&[u8]> = line.text.split(|b| *b == b':').take(fields + 1).collect();
     if parts.len() != fields {
         let found = line.text.iter().filter(|b| **b == b':').count() + 1;
-        return Err(Problem::Fields {
-            expected: fields,
-            found,
-        });
+        return Err(Problem::Fields { expected: fields, found });
     }
     record(&parts)
 }
 
 fn name(bytes: &[u8]) -> Result<String, Problem> {
-    let text = std::str::from_utf8(bytes)
-        .ok()
-        .filter(|t| !t.is_empty() && !t.contains(char::is_whitespace));
-    text.map(Into::into)
-        .ok_or_else(|| Problem::Name(shown(bytes)))
+    let text = std::str::from_utf8(bytes).ok().filter(|t| !t.is_empty() && !t.contains(char::is_whitespace));
+    text.map(Into::into).ok_or_else(|| Problem::Name(shown(bytes)))
 }
 
 fn names(bytes: &[u8]) -> Result<Vec<String>, Problem> {
     // A comma at the end is common and harmless.
-    bytes
-        .split(|b| *b == b',')
-        .filter(|n| !n.is_empty())
-        .map(name)
-        .collect()
+    bytes.split(|b| *b == b',').filter(|n| !n.is_empty()).map(name).collect()
 }
 
 fn id(bytes: &[u8]) -> Result<u32, Problem> {
     let digits = !bytes.is_empty() && bytes.iter().all(u8::is_ascii_digit);
     let text = std::str::from_utf8(bytes).ok().filter(|_| digits);
-    text.and_then(|t| t.parse().ok())
-        .filter(|n| *n != u32::MAX)
-        .ok_or_else(|| Problem::Id(shown(bytes)))
+    text.and_then(|t| t.parse().ok()).filter(|n| *n != u32::MAX).ok_or_else(|| Problem::Id(shown(bytes)))
 }
 
 /// Changes to an account file, applied at once.
@@ -291,9 +238,7 @@ impl Edit {
     /// The file after the changes; lines that are not named stay byte for byte.
     pub fn apply(&self, bytes: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(bytes.len());
-        let nis = lines(bytes)
-            .find(|l| matches!(l.text.first(), Some(b'+' | b'-')))
-            .map(|l| l.number);
+        let nis = lines(bytes).find(|l| matches!(l.text.first(), Some(b'+' | b'-'))).map(|l| l.number);
         for line in lines(bytes) {
             if nis == Some(line.number) {
                 self.write_appended(&mut out);
@@ -329,50 +274,25 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
 
-    const PASSWD: &[u8] =
-        b"root:x:0:0:root:/root:/bin/bash\n# note\n\nnobody:x:65534:65534::/:\n+::::::\n";
+    const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/bash\n# note\n\nnobody:x:65534:65534::/:\n+::::::\n";
 
     #[test]
     fn records_comments_and_nis_lines() {
         let file = users(PASSWD);
-        assert_eq!(
-            file.entries
-                .iter()
-                .map(|e| (e.line, e.value.uid))
-                .collect::<Vec<_>>(),
-            [(1, 0), (4, 65534)]
-        );
+        assert_eq!(file.entries.iter().map(|e| (e.line, e.value.uid)).collect::<Vec<_>>(), [(1, 0), (4, 65534)]);
         assert_eq!((file.nis.as_slice(), file.broken.len()), (&[5][..], 0));
         let group = groups(b"adm:*:4:syslog,root,\n");
         assert_eq!(group.entries[0].value.members, ["syslog", "root"]);
-        assert_eq!(
-            shadow(b"root:*:1:0:99999:7:::\n").entries[0].value.hash,
-            b"*"
-        );
-        assert_eq!(
-            group_shadow(b"adm:!::a,b\n").entries[0].value.members,
-            ["a", "b"]
-        );
+        assert_eq!(shadow(b"root:*:1:0:99999:7:::\n").entries[0].value.hash, b"*");
+        assert_eq!(group_shadow(b"adm:!::a,b\n").entries[0].value.members, ["a", "b"]);
         assert_eq!(sub_ids(b"a:100000:65536").entries[0].value.count, 65536);
     }
 
     #[test]
     fn broken_lines_are_named() {
         for (bad, problem) in [
-            (
-                "a:x:0:0::/",
-                Problem::Fields {
-                    expected: 7,
-                    found: 6,
-                },
-            ),
-            (
-                "a:x:0:0::/:/bin/sh:x:y",
-                Problem::Fields {
-                    expected: 7,
-                    found: 9,
-                },
-            ),
+            ("a:x:0:0::/", Problem::Fields { expected: 7, found: 6 }),
+            ("a:x:0:0::/:/bin/sh:x:y", Problem::Fields { expected: 7, found: 9 }),
             (":x:0:0::/:", Problem::Name(String::new())),
             ("a b:x:0:0::/:", Problem::Name("a b".into())),
             ("a:x:4294967296:0::/:", Problem::Id("4294967296".into())),
@@ -385,11 +305,7 @@ mod tests {
         ] {
             let file = users(format!("root:x:0:0::/:\n{bad}\n").as_bytes());
             assert_eq!(file.broken.len(), 1, "{bad:?}");
-            assert_eq!(
-                (file.broken[0].place.line, &file.broken[0].problem),
-                (2, &problem),
-                "{bad:?}"
-            );
+            assert_eq!((file.broken[0].place.line, &file.broken[0].problem), (2, &problem), "{bad:?}");
         }
         assert_eq!(users(b"\xff\xfe:x:0:0::/:\n").broken.len(), 1);
     }
@@ -410,10 +326,7 @@ mod tests {
         edit.remove(4);
         edit.replace(1, "root:x:0:0::/:");
         edit.append("web:x:20001:20001::/:/x");
-        assert_eq!(
-            edit.apply(PASSWD),
-            b"root:x:0:0::/:\n# note\n\nweb:x:20001:20001::/:/x\n+::::::\n"
-        );
+        assert_eq!(edit.apply(PASSWD), b"root:x:0:0::/:\n# note\n\nweb:x:20001:20001::/:/x\n+::::::\n");
         let mut edit = Edit::default();
         edit.append("b");
         assert_eq!(edit.apply(b"a"), b"a\nb\n");
@@ -428,10 +341,6 @@ mod tests {
         };
         let file = users(&bytes);
         assert!(file.broken.is_empty() && file.entries.iter().any(|e| e.value.uid == 0));
-        assert!(
-            groups(&std::fs::read("/etc/group").unwrap())
-                .broken
-                .is_empty()
-        );
+        assert!(groups(&std::fs::read("/etc/group").unwrap()).broken.is_empty());
     }
 }

@@ -13,6 +13,8 @@
 pub mod calls;
 pub mod checks;
 pub mod decide;
+pub use lang::spec::{BaseRef, SourcePath};
+
 pub mod facts;
 pub mod kept;
 pub mod path;

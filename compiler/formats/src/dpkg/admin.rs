@@ -15,11 +15,7 @@ pub struct AdminError {
 }
 
 fn fail<T>(line: &Line<'_>, expected: &'static str) -> Result<T, AdminError> {
-    Err(AdminError {
-        place: line.place(),
-        expected,
-        found: shown(line.text),
-    })
+    Err(AdminError { place: line.place(), expected, found: shown(line.text) })
 }
 
 /// A file of one package that another one moved aside (dpkg-divert(1)).
@@ -54,11 +50,7 @@ pub fn diversions(bytes: &[u8]) -> Result<Vec<Diversion>, AdminError> {
             Ok(name) if name.split(':').all(super::is_package_name) => Some(name.to_string()),
             _ => return fail(package, "the name of a package, or \":\""),
         };
-        out.push(Diversion {
-            from: from.text.into(),
-            to: to.text.into(),
-            package,
-        });
+        out.push(Diversion { from: from.text.into(), to: to.text.into(), package });
     }
     Ok(out)
 }
@@ -67,11 +59,7 @@ pub fn diversions(bytes: &[u8]) -> Result<Vec<Diversion>, AdminError> {
 pub fn write_diversions(all: &[Diversion]) -> Vec<u8> {
     let mut out = Vec::new();
     for d in all {
-        for part in [
-            d.from.as_slice(),
-            &d.to,
-            d.package.as_deref().unwrap_or(":").as_bytes(),
-        ] {
+        for part in [d.from.as_slice(), &d.to, d.package.as_deref().unwrap_or(":").as_bytes()] {
             out.extend_from_slice(part);
             out.push(b'\n');
         }
@@ -103,17 +91,10 @@ pub fn stat_overrides(bytes: &[u8]) -> Result<Vec<Override>, AdminError> {
     let mut out = Vec::new();
     for line in lines(bytes) {
         let mut parts = line.text.splitn(4, |b| *b == b' ');
-        let mut word = || {
-            parts
-                .next()
-                .and_then(|w| std::str::from_utf8(w).ok())
-                .filter(|w| !w.is_empty())
-        };
+        let mut word = || parts.next().and_then(|w| std::str::from_utf8(w).ok()).filter(|w| !w.is_empty());
         let (user, group, mode) = (word(), word(), word());
         let path = parts.next().filter(|p| p.starts_with(b"/"));
-        let mode = mode
-            .filter(|m| m.bytes().all(|b| b.is_ascii_digit()))
-            .and_then(|m| u32::from_str_radix(m, 8).ok());
+        let mode = mode.filter(|m| m.bytes().all(|b| b.is_ascii_digit())).and_then(|m| u32::from_str_radix(m, 8).ok());
         match (user, group, mode.filter(|m| *m <= 0o7777), path) {
             (Some(user), Some(group), Some(mode), Some(path)) => {
                 out.push(Override {
@@ -168,12 +149,7 @@ pub struct Choice {
 /// # Errors
 /// Any departure from the form that update-alternatives writes.
 pub fn alternative(bytes: &[u8]) -> Result<Alternative, AdminError> {
-    let end = Line {
-        number: lines(bytes).count() + 1,
-        start: bytes.len(),
-        text: b"",
-        end: bytes.len(),
-    };
+    let end = Line { number: lines(bytes).count() + 1, start: bytes.len(), text: b"", end: bytes.len() };
     let mut all = lines(bytes);
     let mut next = || all.next().unwrap_or(end);
     let mode = next();
@@ -193,26 +169,16 @@ pub fn alternative(bytes: &[u8]) -> Result<Alternative, AdminError> {
         if name.text.is_empty() {
             break;
         }
-        slaves.push(Slave {
-            name: name.text.into(),
-            link: absolute(next())?,
-        });
+        slaves.push(Slave { name: name.text.into(), link: absolute(next())? });
     }
     let mut choices = Vec::new();
     loop {
         let path = next();
         if path.text.is_empty() {
-            return Ok(Alternative {
-                auto,
-                link,
-                slaves,
-                choices,
-            });
+            return Ok(Alternative { auto, link, slaves, choices });
         }
         let priority = next();
-        let number = std::str::from_utf8(priority.text)
-            .ok()
-            .and_then(|t| t.trim().parse().ok());
+        let number = std::str::from_utf8(priority.text).ok().and_then(|t| t.trim().parse().ok());
         let Some(number) = number else {
             return fail(&priority, "a priority");
         };
@@ -220,11 +186,7 @@ pub fn alternative(bytes: &[u8]) -> Result<Alternative, AdminError> {
         for _ in &slaves {
             files.push(next().text.to_vec());
         }
-        choices.push(Choice {
-            path: absolute(path)?,
-            priority: number,
-            slaves: files,
-        });
+        choices.push(Choice { path: absolute(path)?, priority: number, slaves: files });
     }
 }
 
@@ -248,18 +210,9 @@ mod tests {
     #[test]
     fn overrides_are_read() {
         let all = stat_overrides(b"root messagebus 4754 /usr/lib/a b\n#1 #2 644 /x\n").unwrap();
-        assert_eq!(
-            (all[0].mode, all[0].path.as_slice()),
-            (0o4754, &b"/usr/lib/a b"[..])
-        );
+        assert_eq!((all[0].mode, all[0].path.as_slice()), (0o4754, &b"/usr/lib/a b"[..]));
         assert_eq!(all[1].user, "#1");
-        for bad in [
-            "root root 9 /x\n",
-            "root root 77777 /x\n",
-            "root root 644 x\n",
-            "root\n",
-            "a b +7 /x\n",
-        ] {
+        for bad in ["root root 9 /x\n", "root root 77777 /x\n", "root root 644 x\n", "root\n", "a b +7 /x\n"] {
             assert!(stat_overrides(bad.as_bytes()).is_err(), "{bad}");
         }
     }
@@ -272,13 +225,7 @@ mod tests {
         assert_eq!(all.choices.len(), 2);
         assert_eq!(all.choices[0].slaves, [b"".to_vec()]);
         assert_eq!(all.choices[1].priority, 77);
-        assert_eq!(
-            alternative(b"auto\n/x\n\n/y\nmany\n")
-                .unwrap_err()
-                .place
-                .line,
-            5
-        );
+        assert_eq!(alternative(b"auto\n/x\n\n/y\nmany\n").unwrap_err().place.line, 5);
         assert!(alternative(b"").is_err());
         assert!(alternative(b"auto\n").is_err());
         assert!(alternative(b"auto\n/x\n\ny\n1\n").is_err());

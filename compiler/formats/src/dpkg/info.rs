@@ -20,14 +20,8 @@ pub fn info_name(file_name: &str) -> Option<InfoName<'_>> {
         Some((package, architecture)) => (package, Some(architecture)),
         None => (owner, None),
     };
-    let good = super::is_package_name(package)
-        && !kind.is_empty()
-        && architecture.is_none_or(super::is_package_name);
-    good.then_some(InfoName {
-        package,
-        architecture,
-        kind,
-    })
+    let good = super::is_package_name(package) && !kind.is_empty() && architecture.is_none_or(super::is_package_name);
+    good.then_some(InfoName { package, architecture, kind })
 }
 
 /// A line that cannot be read.
@@ -67,11 +61,7 @@ fn paths_where(bytes: &[u8], wanted: impl Fn(&[u8]) -> bool) -> Result<Vec<&[u8]
     for line in lines(bytes).filter(|l| wanted(l.text)) {
         if !line.text.starts_with(b"/") || line.text.contains(&0) {
             let found = shown(line.text);
-            return Err(InfoError {
-                place: line.place(),
-                expected: "an absolute path",
-                found,
-            });
+            return Err(InfoError { place: line.place(), expected: "an absolute path", found });
         }
         out.push(line.text);
     }
@@ -87,11 +77,7 @@ pub fn md5sums(bytes: &[u8]) -> Result<Vec<(&str, &[u8])>, InfoError> {
     for line in lines(bytes) {
         let Some(pair) = sum(line.text) else {
             let found = shown(line.text);
-            return Err(InfoError {
-                place: line.place(),
-                expected: "an MD5 sum, two spaces and a path",
-                found,
-            });
+            return Err(InfoError { place: line.place(), expected: "an MD5 sum, two spaces and a path", found });
         };
         out.push(pair);
     }
@@ -100,15 +86,10 @@ pub fn md5sums(bytes: &[u8]) -> Result<Vec<(&str, &[u8])>, InfoError> {
 
 fn sum(line: &[u8]) -> Option<(&str, &[u8])> {
     let (hash, rest) = line.split_at_checked(32)?;
-    let hash = std::str::from_utf8(hash)
-        .ok()
-        .filter(|h| h.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    let hash = std::str::from_utf8(hash).ok().filter(|h| h.bytes().all(|b| b.is_ascii_hexdigit()))?;
     // Some packages write one space, or `*` for binary mode, as md5sum does.
     let path = rest.strip_prefix(b" ")?;
-    let path = path
-        .strip_prefix(b" ")
-        .or(path.strip_prefix(b"*"))
-        .unwrap_or(path);
+    let path = path.strip_prefix(b" ").or(path.strip_prefix(b"*")).unwrap_or(path);
     (!path.is_empty() && !path.contains(&0)).then_some((hash, path))
 }
 
@@ -138,15 +119,9 @@ mod tests {
     #[test]
     fn names_of_info_files() {
         let name = info_name("python3.11-minimal.postinst").unwrap();
-        assert_eq!(
-            (name.package, name.architecture, name.kind),
-            ("python3.11-minimal", None, "postinst")
-        );
+        assert_eq!((name.package, name.architecture, name.kind), ("python3.11-minimal", None, "postinst"));
         let name = info_name("libc6:amd64.list").unwrap();
-        assert_eq!(
-            (name.package, name.architecture, name.kind),
-            ("libc6", Some("amd64"), "list")
-        );
+        assert_eq!((name.package, name.architecture, name.kind), ("libc6", Some("amd64"), "list"));
         for none in ["format", ".list", "a.", "-x.list", "a:.list"] {
             assert_eq!(info_name(none), None, "{none}");
         }
@@ -157,8 +132,7 @@ mod tests {
         let text = b"/.\n/usr\n/usr/a\n";
         assert_eq!(list(text).unwrap(), [&b"/."[..], b"/usr", b"/usr/a"]);
         assert_eq!(filter_list(text, |p| p != b"/usr/a"), b"/.\n/usr\n");
-        let sums =
-            b"d41d8cd98f00b204e9800998ecf8427e  usr/a b\nd41d8cd98f00b204e9800998ecf8427e  usr/c\n";
+        let sums = b"d41d8cd98f00b204e9800998ecf8427e  usr/a b\nd41d8cd98f00b204e9800998ecf8427e  usr/c\n";
         assert_eq!(md5sums(sums).unwrap()[0].1, b"usr/a b");
         assert_eq!(filter_md5sums(sums, |p| p == b"/usr/c"), &sums[42..]);
     }
@@ -169,10 +143,7 @@ mod tests {
         assert_eq!(md5sums(b"zz  a\n").unwrap_err().place.line, 1);
         assert!(md5sums(b"d41d8cd98f00b204e9800998ecf8427e").is_err());
         assert!(md5sums("d41d8cd98f00b204e9800998ecf842ü  x".as_bytes()).is_err());
-        assert_eq!(
-            conffile_list(b"remove-on-upgrade /etc/x\n/etc/y\n").unwrap(),
-            [b"/etc/y"]
-        );
+        assert_eq!(conffile_list(b"remove-on-upgrade /etc/x\n/etc/y\n").unwrap(), [b"/etc/y"]);
     }
 
     #[test]

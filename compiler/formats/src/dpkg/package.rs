@@ -60,10 +60,7 @@ pub struct Status {
 impl Status {
     /// True when the files of the package are there and it is configured.
     pub fn is_installed(&self) -> bool {
-        matches!(
-            self.state.as_str(),
-            "installed" | "triggers-pending" | "triggers-awaited"
-        )
+        matches!(self.state.as_str(), "installed" | "triggers-pending" | "triggers-awaited")
     }
 }
 
@@ -124,10 +121,7 @@ pub enum PackageProblem {
 
 impl From<deb822::Error> for PackageError {
     fn from(e: deb822::Error) -> PackageError {
-        PackageError {
-            place: e.place,
-            problem: PackageProblem::Control(e.problem),
-        }
+        PackageError { place: e.place, problem: PackageProblem::Control(e.problem) }
     }
 }
 
@@ -148,31 +142,58 @@ pub fn status_d(bytes: &[u8]) -> Result<StatusFile<'_>, PackageError> {
 }
 
 /// `bytes` without the stanzas of the packages that `keep` refuses, the others byte for byte.
-pub fn status_without(
+pub fn status_without(bytes: &[u8], read: &StatusFile<'_>, mut keep: impl FnMut(&Package) -> bool) -> Vec<u8> {
+    deb822::without(bytes, &read.stanzas, |i| read.packages.get(i).is_none_or(&mut keep))
+}
+
+/// `bytes` with the stanzas of the packages that `keep` accepts, and of their `Conffiles` only the lines whose path
+/// `conffile` accepts; all else byte for byte.
+pub fn rewrite_status(
     bytes: &[u8],
     read: &StatusFile<'_>,
     mut keep: impl FnMut(&Package) -> bool,
+    mut conffile: impl FnMut(&Package, &[u8]) -> bool,
 ) -> Vec<u8> {
-    deb822::without(bytes, &read.stanzas, |i| {
-        read.packages.get(i).is_none_or(&mut keep)
-    })
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut from = 0;
+    let copy = |out: &mut Vec<u8>, range: std::ops::Range<usize>| {
+        out.extend_from_slice(bytes.get(range).unwrap_or_default());
+    };
+    for (package, stanza) in read.packages.iter().zip(&read.stanzas) {
+        if !keep(package) {
+            copy(&mut out, from..stanza.whole.start);
+            from = stanza.whole.end;
+            continue;
+        }
+        let Some(field) = stanza.field("Conffiles") else { continue };
+        // The lines below the name; the name's own line goes when none of them stays.
+        let value = field.place.bytes.clone();
+        let text = bytes.get(value.clone()).unwrap_or_default();
+        let Some(first) = text.iter().position(|b| *b == b'\n').map(|n| value.start + n + 1) else { continue };
+        let end = (value.end + 1).min(stanza.bytes.end);
+        let gone = |line: &[u8], conffile: &mut dyn FnMut(&Package, &[u8]) -> bool| {
+            conffile_line(line.trim_ascii()).is_some_and(|one| !conffile(package, &one.path))
+        };
+        let kept =
+            crate::line::filter_lines(bytes.get(first..end).unwrap_or_default(), |line| !gone(line, &mut conffile));
+        let name = bytes.get(..value.start).and_then(|b| b.iter().rposition(|b| *b == b'\n')).map_or(0, |n| n + 1);
+        copy(&mut out, from..if kept.is_empty() { name } else { first });
+        out.extend_from_slice(&kept);
+        from = end;
+    }
+    copy(&mut out, from..bytes.len());
+    out
 }
 
 fn read<'a>(bytes: &'a [u8], implied: Option<&str>) -> Result<StatusFile<'a>, PackageError> {
     let stanzas = deb822::stanzas(bytes)?;
-    let packages = stanzas
-        .iter()
-        .map(|s| package(s, implied))
-        .collect::<Result<_, _>>()?;
+    let packages = stanzas.iter().map(|s| package(s, implied)).collect::<Result<_, _>>()?;
     Ok(StatusFile { packages, stanzas })
 }
 
 fn package(stanza: &Stanza<'_>, implied: Option<&str>) -> Result<Package, PackageError> {
     let missing = |name| PackageError {
-        place: Place {
-            line: stanza.line,
-            bytes: stanza.bytes.clone(),
-        },
+        place: Place { line: stanza.line, bytes: stanza.bytes.clone() },
         problem: PackageProblem::Missing(name),
     };
     let text = |name: &'static str| stanza.field(name).map(|f| text_of(f, name)).transpose();
@@ -187,10 +208,8 @@ fn package(stanza: &Stanza<'_>, implied: Option<&str>) -> Result<Package, Packag
     let version = match stanza.field("Version") {
         None => None,
         Some(f) => Some(
-            Version::parse(&text_of(f, "Version")?).map_err(|e| PackageError {
-                place: f.place.clone(),
-                problem: e.into(),
-            })?,
+            Version::parse(&text_of(f, "Version")?)
+                .map_err(|e| PackageError { place: f.place.clone(), problem: e.into() })?,
         ),
     };
     if version.is_none() && status.state != "not-installed" {
@@ -201,14 +220,11 @@ fn package(stanza: &Stanza<'_>, implied: Option<&str>) -> Result<Package, Packag
     if !architecture.is_empty() && !is_package_name(&architecture) {
         return Err(wrong(stanza, "Architecture"));
     }
-    let yes =
-        |name| Ok::<bool, PackageError>(text(name)?.is_some_and(|v| v.eq_ignore_ascii_case("yes")));
+    let yes = |name| Ok::<bool, PackageError>(text(name)?.is_some_and(|v| v.eq_ignore_ascii_case("yes")));
     let related = |name: &'static str| match stanza.field(name) {
         None => Ok(Vec::new()),
-        Some(f) => relations(f.value).map_err(|e| PackageError {
-            place: f.place.clone(),
-            problem: PackageProblem::Relation(name, e),
-        }),
+        Some(f) => relations(f.value)
+            .map_err(|e| PackageError { place: f.place.clone(), problem: PackageProblem::Relation(name, e) }),
     };
     let installed_kib = match text("Installed-Size")? {
         None => None,
@@ -237,30 +253,19 @@ fn package(stanza: &Stanza<'_>, implied: Option<&str>) -> Result<Package, Packag
 }
 
 fn text_of(field: &Field<'_>, name: &'static str) -> Result<String, PackageError> {
-    std::str::from_utf8(field.value)
-        .map(Into::into)
-        .map_err(|_| bad(field, name))
+    std::str::from_utf8(field.value).map(Into::into).map_err(|_| bad(field, name))
 }
 
 fn bad(field: &Field<'_>, name: &'static str) -> PackageError {
-    let problem = PackageProblem::Value {
-        field: name,
-        value: shown(field.value),
-    };
-    PackageError {
-        place: field.place.clone(),
-        problem,
-    }
+    let problem = PackageProblem::Value { field: name, value: shown(field.value) };
+    PackageError { place: field.place.clone(), problem }
 }
 
 fn wrong(stanza: &Stanza<'_>, name: &'static str) -> PackageError {
     match stanza.field(name) {
         Some(field) => bad(field, name),
         None => PackageError {
-            place: Place {
-                line: stanza.line,
-                bytes: stanza.bytes.clone(),
-            },
+            place: Place { line: stanza.line, bytes: stanza.bytes.clone() },
             problem: PackageProblem::Missing(name),
         },
     }
@@ -268,11 +273,7 @@ fn wrong(stanza: &Stanza<'_>, name: &'static str) -> PackageError {
 
 fn status_words(text: &str) -> Option<Status> {
     let mut words = text.split_ascii_whitespace().map(str::to_string);
-    let status = Status {
-        want: words.next()?,
-        flag: words.next()?,
-        state: words.next()?,
-    };
+    let status = Status { want: words.next()?, flag: words.next()?, state: words.next()? };
     const STATES: [&str; 8] = [
         "not-installed",
         "config-files",
@@ -288,10 +289,7 @@ fn status_words(text: &str) -> Option<Status> {
 
 fn source(text: &str) -> (String, Option<String>) {
     match text.split_once('(') {
-        Some((name, version)) => (
-            name.trim().into(),
-            Some(version.trim_end_matches(')').trim().into()),
-        ),
+        Some((name, version)) => (name.trim().into(), Some(version.trim_end_matches(')').trim().into())),
         None => (text.into(), None),
     }
 }
@@ -300,35 +298,26 @@ fn conffiles(stanza: &Stanza<'_>) -> Result<Vec<Conffile>, PackageError> {
     let Some(field) = stanza.field("Conffiles") else {
         return Ok(Vec::new());
     };
-    let mut out = Vec::new();
-    for line in field.continuation() {
-        let mut rest = line;
-        let mut obsolete = false;
-        // Read from the right: a path may hold spaces.
-        let md5 = loop {
-            let Some(space) = rest.iter().rposition(|b| *b == b' ') else {
-                return Err(bad(field, "Conffiles"));
-            };
-            let word = &rest[space + 1..];
-            rest = rest[..space].trim_ascii_end();
-            match word {
-                b"obsolete" => obsolete = true,
-                b"remove-on-upgrade" => {}
-                word => break word,
-            }
-        };
-        let hash =
-            md5 == b"newconffile" || (md5.len() == 32 && md5.iter().all(u8::is_ascii_hexdigit));
-        if !hash || !rest.starts_with(b"/") {
-            return Err(bad(field, "Conffiles"));
+    field.continuation().map(|line| conffile_line(line).ok_or_else(|| bad(field, "Conffiles"))).collect()
+}
+
+/// ` /etc/a 0123… obsolete`, read from the right: a path may hold spaces.
+fn conffile_line(line: &[u8]) -> Option<Conffile> {
+    let mut rest = line;
+    let mut obsolete = false;
+    let md5 = loop {
+        let space = rest.iter().rposition(|b| *b == b' ')?;
+        let (before, word) = (rest.get(..space)?, rest.get(space + 1..)?);
+        rest = before.trim_ascii_end();
+        match word {
+            b"obsolete" => obsolete = true,
+            b"remove-on-upgrade" => {}
+            word => break word,
         }
-        out.push(Conffile {
-            path: rest.into(),
-            md5: String::from_utf8_lossy(md5).into_owned(),
-            obsolete,
-        });
-    }
-    Ok(out)
+    };
+    let hash = md5 == b"newconffile" || (md5.len() == 32 && md5.iter().all(u8::is_ascii_hexdigit));
+    let md5 = std::str::from_utf8(md5).ok().filter(|_| hash && rest.starts_with(b"/"))?;
+    Some(Conffile { path: rest.into(), md5: md5.to_ascii_lowercase(), obsolete })
 }
 
 #[cfg(test)]
@@ -342,10 +331,7 @@ mod tests {
     fn a_stanza_becomes_a_package() {
         let file = status(STATUS).unwrap();
         let a = &file.packages[0];
-        assert_eq!(
-            (a.name.as_str(), a.essential, a.status.is_installed()),
-            ("a", true, true)
-        );
+        assert_eq!((a.name.as_str(), a.essential, a.status.is_installed()), ("a", true, true));
         assert_eq!(a.source, Some(("src".into(), Some("1.0".into()))));
         assert_eq!(a.provides[0][0].to_string(), "v (= 2)");
         assert_eq!(a.depends.len(), 2);
@@ -353,19 +339,26 @@ mod tests {
         assert!(a.conffiles[1].obsolete);
         assert!(!file.packages[1].status.is_installed());
         let rest = status_without(STATUS, &file, |p| p.name != "a");
-        assert_eq!(
-            rest,
-            b"Package: gone\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 3\n"
-        );
+        assert_eq!(rest, b"Package: gone\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 3\n");
+    }
+
+    #[test]
+    fn conffiles_leave_one_by_one() {
+        let file = status(STATUS).unwrap();
+        assert_eq!(rewrite_status(STATUS, &file, |_| true, |_, _| true), STATUS);
+        let rest = rewrite_status(STATUS, &file, |p| p.name == "a", |_, path| path != b"/etc/a conf");
+        let again = status(&rest).unwrap();
+        assert_eq!(again.packages.len(), 1);
+        assert_eq!(again.packages[0].conffiles.len(), 1);
+        let rest = rewrite_status(STATUS, &file, |_| true, |_, _| false);
+        assert!(!rest.windows(9).any(|w| w == b"Conffiles"));
+        assert_eq!(status(&rest).unwrap().packages.len(), 2);
     }
 
     #[test]
     fn distroless_files_need_no_status() {
         let text = b"Package: tzdata\nVersion: 2024a\nArchitecture: all\n";
-        assert_eq!(
-            status(text).unwrap_err().problem,
-            PackageProblem::Missing("Status")
-        );
+        assert_eq!(status(text).unwrap_err().problem, PackageProblem::Missing("Status"));
         assert!(status_d(text).unwrap().packages[0].status.is_installed());
     }
 

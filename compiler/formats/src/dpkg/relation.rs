@@ -103,12 +103,7 @@ pub fn relations(value: &[u8]) -> Result<Relations, RelationError> {
     let text = std::str::from_utf8(value).map_err(|_| RelationError::NotText)?;
     let mut all = Vec::new();
     for group in text.split(',').filter(|g| !g.trim().is_empty()) {
-        all.push(
-            group
-                .split('|')
-                .map(relation)
-                .collect::<Result<Vec<_>, _>>()?,
-        );
+        all.push(group.split('|').map(relation).collect::<Result<Vec<_>, _>>()?);
     }
     Ok(all)
 }
@@ -116,18 +111,13 @@ pub fn relations(value: &[u8]) -> Result<Relations, RelationError> {
 /// True for a name that dpkg accepts.
 pub fn is_package_name(name: &str) -> bool {
     let good = |b: u8| b.is_ascii_alphanumeric() || b"-+._".contains(&b);
-    name.bytes()
-        .next()
-        .is_some_and(|b| b.is_ascii_alphanumeric())
-        && name.bytes().all(good)
+    name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric()) && name.bytes().all(good)
 }
 
 fn relation(text: &str) -> Result<Relation, RelationError> {
     let text = text.trim();
     let syntax = || RelationError::Syntax(shown(text.as_bytes()));
-    let end = text
-        .find(|c: char| c.is_ascii_whitespace() || "([<".contains(c))
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| c.is_ascii_whitespace() || "([<".contains(c)).unwrap_or(text.len());
     let (full_name, mut rest) = text.split_at(end);
     let (name, qualifier) = match full_name.split_once(':') {
         Some((name, qualifier)) => (name, Some(qualifier)),
@@ -156,10 +146,7 @@ fn relation(text: &str) -> Result<Relation, RelationError> {
             '<' => '>',
             _ => return Err(syntax()),
         };
-        let (inside, after) = rest
-            .get(1..)
-            .and_then(|r| r.split_once(close))
-            .ok_or_else(syntax)?;
+        let (inside, after) = rest.get(1..).and_then(|r| r.split_once(close)).ok_or_else(syntax)?;
         rest = after;
         match open {
             '(' => out.version = Some(restriction(inside)?),
@@ -171,9 +158,7 @@ fn relation(text: &str) -> Result<Relation, RelationError> {
 
 fn restriction(text: &str) -> Result<(Op, Version), RelationError> {
     let text = text.trim();
-    let end = text
-        .find(|c: char| !"<>=".contains(c))
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !"<>=".contains(c)).unwrap_or(text.len());
     let (op, version) = text.split_at(end);
     let op = match op {
         "<<" => Op::Earlier,
@@ -203,24 +188,14 @@ mod tests {
 
     #[test]
     fn everything_that_a_relation_can_have() {
-        let all =
-            relations(b"a (>= 1:2-3) | b:any [amd64 !i386] <!nocheck> <x y>,\n c(<<2),").unwrap();
+        let all = relations(b"a (>= 1:2-3) | b:any [amd64 !i386] <!nocheck> <x y>,\n c(<<2),").unwrap();
         assert_eq!(all.len(), 2);
         let (a, b, c) = (&all[0][0], &all[0][1], &all[1][0]);
         assert_eq!(a.version.as_ref().unwrap().0, Op::LaterOrEqual);
         assert_eq!(a.to_string(), "a (>= 1:2-3)");
         assert_eq!(b.qualifier.as_deref(), Some("any"));
-        assert_eq!(
-            b.architectures,
-            [(false, "amd64".into()), (true, "i386".into())]
-        );
-        assert_eq!(
-            b.profiles,
-            [
-                vec![(true, "nocheck".into())],
-                vec![(false, "x".into()), (false, "y".into())]
-            ]
-        );
+        assert_eq!(b.architectures, [(false, "amd64".into()), (true, "i386".into())]);
+        assert_eq!(b.profiles, [vec![(true, "nocheck".into())], vec![(false, "x".into()), (false, "y".into())]]);
         assert_eq!(c.to_string(), "c (<< 2)");
     }
 
@@ -234,11 +209,7 @@ mod tests {
             (Op::LaterOrEqual, [false, true, true]),
             (Op::Later, [false, false, true]),
         ] {
-            assert_eq!(
-                ["1", "2", "3"].map(|have| op.holds(&v(have), &v("2"))),
-                expected,
-                "{op:?}"
-            );
+            assert_eq!(["1", "2", "3"].map(|have| op.holds(&v(have), &v("2"))), expected, "{op:?}");
         }
     }
 

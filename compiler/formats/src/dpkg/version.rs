@@ -44,10 +44,7 @@ impl Version {
         let (epoch, rest) = match text.split_once(':') {
             None => (0, text),
             Some((epoch, rest)) => {
-                let number = epoch
-                    .bytes()
-                    .all(|b| b.is_ascii_digit())
-                    .then(|| epoch.parse::<u32>().ok());
+                let number = epoch.bytes().all(|b| b.is_ascii_digit()).then(|| epoch.parse::<u32>().ok());
                 match number.flatten().filter(|n| *n <= i32::MAX as u32) {
                     Some(n) => (n, rest),
                     None => return Err(VersionError::Epoch(crate::line::shown(epoch.as_bytes()))),
@@ -62,17 +59,11 @@ impl Version {
         if upstream.is_empty() {
             return Err(VersionError::EmptyPart(shown()));
         }
-        let good =
-            |extra: &'static [u8]| move |b: u8| b.is_ascii_alphanumeric() || extra.contains(&b);
+        let good = |extra: &'static [u8]| move |b: u8| b.is_ascii_alphanumeric() || extra.contains(&b);
         if !upstream.bytes().all(good(b"-+.~:")) || !revision.bytes().all(good(b"+.~")) {
             return Err(VersionError::Character(shown()));
         }
-        Ok(Version {
-            epoch,
-            upstream: upstream.into(),
-            revision: revision.into(),
-            text: text.into(),
-        })
+        Ok(Version { epoch, upstream: upstream.into(), revision: revision.into(), text: text.into() })
     }
 
     /// The version as it was written.
@@ -121,12 +112,7 @@ fn part(mut a: &[u8], mut b: &[u8]) -> Ordering {
             }
             match weight(x).cmp(&weight(y)) {
                 // Weights are equal only for the same non-digit, so both sides can step.
-                Ordering::Equal => {
-                    (a, b) = (
-                        a.get(1..).unwrap_or_default(),
-                        b.get(1..).unwrap_or_default(),
-                    )
-                }
+                Ordering::Equal => (a, b) = (a.get(1..).unwrap_or_default(), b.get(1..).unwrap_or_default()),
                 unequal => return unequal,
             }
         }
@@ -180,9 +166,7 @@ mod tests {
             }
             text.push_str(&self.roll(12).to_string());
             for _ in 0..self.roll(5) {
-                text.push_str(
-                    ["~", "+", ".", "0", "9", "00", "10", "a", "Z", "rc", "-"][self.roll(11)],
-                );
+                text.push_str(["~", "+", ".", "0", "9", "00", "10", "a", "Z", "rc", "-"][self.roll(11)]);
             }
             if self.roll(2) == 0 {
                 text.push_str(&format!("-{}", self.roll(11)));
@@ -197,15 +181,9 @@ mod tests {
     fn the_order_of_the_manual_page() {
         let rising = ["~~", "~~a", "~", "", "a"].map(|s| format!("1{s}"));
         for pair in rising.windows(2) {
-            assert!(
-                Version::parse(&pair[0]).unwrap() < Version::parse(&pair[1]).unwrap(),
-                "{pair:?}"
-            );
+            assert!(Version::parse(&pair[0]).unwrap() < Version::parse(&pair[1]).unwrap(), "{pair:?}");
         }
-        assert_eq!(
-            Version::parse("0:1.00-0").unwrap(),
-            Version::parse("1.0").unwrap()
-        );
+        assert_eq!(Version::parse("0:1.00-0").unwrap(), Version::parse("1.0").unwrap());
         assert!(Version::parse("1:0.1").unwrap() > Version::parse("99.9").unwrap());
         assert!(Version::parse("1.10").unwrap() > Version::parse("1.9").unwrap());
     }
@@ -249,17 +227,12 @@ mod tests {
         let mut dice = Dice(42);
         for round in 0..250 {
             let (a, b) = (dice.version(), dice.version());
-            let op = match Version::parse(&a)
-                .unwrap()
-                .cmp(&Version::parse(&b).unwrap())
-            {
+            let op = match Version::parse(&a).unwrap().cmp(&Version::parse(&b).unwrap()) {
                 Ordering::Less => "lt",
                 Ordering::Equal => "eq",
                 Ordering::Greater => "gt",
             };
-            let run = std::process::Command::new("dpkg")
-                .args(["--compare-versions", &a, op, &b])
-                .status();
+            let run = std::process::Command::new("dpkg").args(["--compare-versions", &a, op, &b]).status();
             match run {
                 Ok(status) => assert!(status.success(), "dpkg does not say {a} {op} {b}"),
                 Err(e) => {

@@ -10,6 +10,7 @@ use lang::spec::{IdChoice, Spanned, Spec};
 use super::globs::unmatched;
 use super::near::near;
 use super::{Ids, Input};
+use crate::decide::config::base_config;
 use crate::facts::{AccountFacts, Group, User};
 use crate::kept::{AccountDecision, AccountFate};
 use crate::path::ImagePath;
@@ -54,7 +55,7 @@ impl Accounts {
         all.keeps(input.spec, out);
         all.creates(input, out);
         all.members(input.spec, out);
-        all.image_user(input.spec, out);
+        all.image_user(input);
         all
     }
 
@@ -173,25 +174,25 @@ impl Accounts {
         }
     }
 
-    /// `user "web:certs"` of the image: both must be there.
-    fn image_user(&mut self, spec: &Spec, out: &mut Diagnostics) {
-        let Some(said) = &spec.image.user else { return };
-        let reason = Reason::spec(format!("user \"{}\" of the image", printable(&said.value)), said.span);
-        let (user, group) = match said.value.split_once(':') {
-            Some((user, group)) => (user, Some(group)),
-            None => (said.value.as_str(), None),
+    /// `user "web:certs"` of the image, or the base's where it says none: both stay. Whether they exist at all is
+    /// looked at when the user is resolved (`decide::identity`).
+    fn image_user(&mut self, input: &Input<'_>) {
+        let (text, reason) = match &input.spec.image.user {
+            Some(said) => {
+                let text = format!("user \"{}\" of the image", printable(&said.value));
+                (said.value.clone(), Reason::spec(text, said.span))
+            }
+            None => (base_config(input.facts).user, Reason::fact("it is the user of the base")),
         };
-        if !is_number(user) {
-            match self.users.contains_key(user) {
-                true => drop(self.named_users.entry(user.into()).or_insert(Arc::clone(&reason))),
-                false => out.push(unknown("user", &Spanned::new(user.into(), said.span), self.users.keys())),
-            }
+        let (user, group) = match text.split_once(':') {
+            Some((user, group)) => (user, Some(group)),
+            None => (text.as_str(), None),
+        };
+        if self.users.contains_key(user) {
+            self.named_users.entry(user.into()).or_insert(Arc::clone(&reason));
         }
-        if let Some(group) = group.filter(|g| !is_number(g)) {
-            match self.groups.contains_key(group) {
-                true => drop(self.named_groups.entry(group.into()).or_insert(reason)),
-                false => out.push(unknown("group", &Spanned::new(group.into(), said.span), self.groups.keys())),
-            }
+        if let Some(group) = group.filter(|g| self.groups.contains_key(*g)) {
+            self.named_groups.entry(group.into()).or_insert(reason);
         }
     }
 
@@ -235,7 +236,7 @@ impl Accounts {
             Some(known) => *known,
             None => {
                 let uid = user.parse().ok()?;
-                (uid, self.users.values().find(|(u, _)| *u == uid).map_or(0, |(_, gid)| *gid))
+                (uid, self.users.values().find(|(u, _)| *u == uid).map_or(uid, |(_, gid)| *gid))
             }
         };
         match group {

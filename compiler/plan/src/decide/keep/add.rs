@@ -15,6 +15,7 @@ use super::ignore::Ignore;
 use super::known::{ACCOUNT_FILES, dpkg_directory};
 use super::overlay::{Added, LONGEST_SOURCE, Overlay};
 use super::{Input, template};
+use crate::decide::config::base_config;
 use crate::kept::Content;
 use crate::path::ImagePath;
 use crate::reason::Reason;
@@ -104,9 +105,9 @@ impl Adding<'_, '_> {
 
     /// The OCI user: the spec's, else the base's.
     fn user(&self) -> String {
-        let base = self.input.facts.config.get("config").and_then(|c| c.get("User")).and_then(|u| u.as_str());
-        let said = self.input.spec.image.user.as_ref().map(|u| u.value.as_str());
-        said.or(base).filter(|u| !u.is_empty()).unwrap_or("0").to_string()
+        let said = self.input.spec.image.user.as_ref().map(|u| u.value.clone());
+        let user = said.unwrap_or_else(|| base_config(self.input.facts).user);
+        if user.is_empty() { "0".into() } else { user }
     }
 
     /// Where `to` really is: directories on the way are followed when they are links, and made when missing.

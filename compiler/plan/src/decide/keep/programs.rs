@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::Input;
 use super::needs::{Program, Start};
 use super::overlay::Overlay;
+use crate::decide::config::base_config;
 use crate::path::ImagePath;
 use crate::platform::Arch;
 use crate::reason::Reason;
@@ -52,15 +53,16 @@ pub(super) fn programs(
         roots.push((word.value.clone(), Reason::spec(text, word.span), Some(word.span)));
     };
     let image = &input.spec.image;
+    let base = base_config(input.facts);
     let mut started = None;
     if let Some(word) = image.entrypoint.first() {
         add("entrypoint", word);
-    } else if let Some(word) = words(&input.facts.config, "Entrypoint").first() {
-        started = Some((word.to_string(), Reason::fact("it is the entrypoint of the base"), None));
-    } else if let Some(word) = image.command.as_ref().and_then(|c| c.first()) {
-        add("command", word);
-    } else if let Some(word) = words(&input.facts.config, "Cmd").first() {
-        started = Some((word.to_string(), Reason::fact("it is the command of the base"), None));
+    } else if let Some(word) = base.entrypoint.first() {
+        started = Some((word.clone(), Reason::fact("it is the entrypoint of the base"), None));
+    } else if let Some(command) = &image.command {
+        command.first().into_iter().for_each(|word| add("command", word));
+    } else if let Some(word) = base.cmd.first() {
+        started = Some((word.clone(), Reason::fact("it is the command of the base"), None));
     }
     for word in &image.runs {
         add("runs", word);
@@ -73,12 +75,6 @@ pub(super) fn programs(
         }
     }
     roots.splice(0..0, started);
-    if roots.is_empty() {
-        let message = "the image starts no program: neither the spec nor the base names one";
-        out.push(
-            Diagnostic::new(codes::E0600, message).at(image.span, "").help("write entrypoint \"/path/of/program\""),
-        );
-    }
     let mut all: Vec<Program> = Vec::new();
     for (word, reason, span) in roots {
         match find(input, overlay, env, &word) {
@@ -103,9 +99,8 @@ fn find(
     let path = if word.starts_with('/') {
         ImagePath::parse(word.as_bytes()).map_err(|e| e.to_string())?
     } else if word.contains('/') {
-        let base = input.facts.config.get("config").and_then(|c| c.get("WorkingDir")).and_then(Value::as_str);
-        let said = input.spec.image.workdir.as_ref().map(|w| w.value.as_str());
-        let directory = said.or(base).unwrap_or("/");
+        let said = input.spec.image.workdir.as_ref().map(|w| w.value.clone());
+        let directory = said.or(base_config(input.facts).workdir).unwrap_or_else(|| "/".into());
         ImagePath::parse(format!("{directory}/{word}").as_bytes()).map_err(|e| e.to_string())?
     } else {
         overlay.in_path(word.as_bytes(), env).ok_or("is in no directory of PATH")?
@@ -120,6 +115,7 @@ fn find(
     match node.kind {
         NodeKind::File(_) if node.mode & 0o111 != 0 => {}
         NodeKind::File(_) => return Err("is not executable (no x bit)".into()),
+        NodeKind::Directory => return Err("is a directory".into()),
         _ => return Err("is no file".into()),
     }
     if let Ok(Start::Elf(elf)) = overlay.start(&real, input.inspect) {
