@@ -127,7 +127,7 @@ pub fn provoked(root: &Path) -> Vec<String> {
 pub fn used(root: &Path) -> Vec<String> {
     let sources: Vec<SourceFile> = product_sources(root)
         .into_iter()
-        .filter(|file| !file.path.starts_with("compiler/diag/") && !file.is_test())
+        .filter(|file| !file.path.starts_with("compiler/diag/") && !file.test)
         .collect();
     let mut wrong = Vec::new();
     for page in PAGES {

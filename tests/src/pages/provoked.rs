@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     fn tests(path: &str, text: &str) -> Tests {
-        let file = SourceFile { path: path.to_owned(), text: text.to_owned() };
+        let file = SourceFile { path: path.to_owned(), text: text.to_owned(), test: true };
         Tests(vec![(module_of(path).expect("a module"), file)])
     }
 
