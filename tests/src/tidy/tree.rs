@@ -106,7 +106,11 @@ pub fn files(root: &Path) -> Vec<String> {
             let entry = entry.expect("a directory of the workspace");
             let kind = entry.file_type().expect("a file of the workspace");
             let name = entry.file_name();
-            if kind.is_dir() && !NOT_OURS.iter().any(|not| name == **not) {
+            // In a linked worktree `.git` is a file.
+            if NOT_OURS.iter().any(|not| name == **not) {
+                continue;
+            }
+            if kind.is_dir() {
                 queue.push(entry.path());
             } else if kind.is_file() {
                 let path = entry.path();

@@ -14,7 +14,8 @@ const LONG: &[tidy::Exemption] = &[];
 const PURE: &[&str] = &["diag", "formats", "kube", "lang", "plan", "report"];
 
 /// Files of pure crates that name a door, with the reason.
-const DOORS: &[tidy::Exemption] = &[];
+const DOORS: &[tidy::Exemption] =
+    &[("compiler/formats/src/codec/block_gzip.rs", "compresses blocks in threads; their number changes no byte")];
 
 /// Packages in Cargo.lock, all platforms; `.ci/run` has the same number.
 const PACKAGES: usize = 400;
