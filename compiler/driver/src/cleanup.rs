@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 static PATHS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -58,6 +59,19 @@ fn remove(path: &Path) {
     };
 }
 
+static ASK: AtomicBool = AtomicBool::new(false);
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// From now on the first interrupt only makes [`interrupted`] true; the second ends the process.
+pub fn on_interrupt_ask() {
+    ASK.store(true, Ordering::SeqCst);
+}
+
+/// Whether somebody wants this to end.
+pub fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::SeqCst)
+}
+
 /// Starts the thread that waits for a signal, cleans up and ends the process with 128 + its number.
 ///
 /// # Errors
@@ -66,7 +80,10 @@ pub fn on_interrupt(message: impl Fn() + Send + 'static) -> std::io::Result<()> 
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])?;
     std::thread::Builder::new().name("interrupt".to_owned()).spawn(move || {
-        if let Some(signal) = signals.forever().next() {
+        for signal in signals.forever() {
+            if ASK.load(Ordering::SeqCst) && !INTERRUPTED.swap(true, Ordering::SeqCst) {
+                continue;
+            }
             now();
             message();
             std::process::exit(128 + signal);
