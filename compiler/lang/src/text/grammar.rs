@@ -305,7 +305,7 @@ impl Parser<'_> {
             return;
         }
         self.at += 1;
-        let mut node = KdlNode::new(name);
+        let mut node = KdlNode::new(self.identifier(name, token));
         if let Some(ty) = ty {
             node.set_ty(ty);
         }
