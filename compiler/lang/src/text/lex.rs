@@ -74,6 +74,9 @@ impl Kind {
     }
 }
 
+/// Bytes of a path without quotes that are looked at.
+const LONGEST_PATH: usize = 4096;
+
 /// All tokens of `text`; the last one is unclosed where a string or comment has no end.
 pub(super) fn lex(text: &str) -> Vec<Token> {
     let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
@@ -259,29 +262,29 @@ fn comment_length(text: &str) -> Option<usize> {
 
 /// Length of the path, glob or reference that `text` begins with: to the next blank, with braces in pairs.
 fn path_length(text: &str) -> usize {
-    let mut depth = 0_usize;
-    let mut end = text.len();
-    let whole = run(text, |c| !is_space(c) && !is_newline(c));
-    for (at, c) in text.char_indices() {
-        let stop = match c {
-            '"' | ';' | '(' | ')' => true,
-            '{' => {
-                let pairs = text.get(at + 1..whole).is_some_and(|tail| tail.contains('}'));
-                depth += usize::from(pairs);
-                !pairs
-            }
-            '}' if depth == 0 => true,
-            '}' => {
-                depth -= 1;
-                false
-            }
-            _ => at >= whole,
-        };
-        if stop {
-            end = at;
-            break;
-        }
+    // A longer one is cut: it is a mistake anyway, and looking further for each of many would be quadratic.
+    let mut window = LONGEST_PATH.min(text.len());
+    while !text.is_char_boundary(window) {
+        window -= 1;
     }
+    let text = text.get(..window).unwrap_or("");
+    let text = text.get(..run(text, |c| !is_space(c) && !is_newline(c))).unwrap_or("");
+    let last_close = text.rfind('}').unwrap_or(0);
+    let mut depth = 0_usize;
+    let stop = text.char_indices().find(|(at, c)| match c {
+        '"' | ';' | '(' | ')' => true,
+        '{' => {
+            depth += 1;
+            last_close < *at
+        }
+        '}' => {
+            let outside = depth == 0;
+            depth = depth.saturating_sub(1);
+            outside
+        }
+        _ => false,
+    });
+    let end = stop.map_or(text.len(), |(at, _)| at);
     // A comma after it belongs to the list that somebody thought of.
     text.get(..end).map_or(end, |path| path.trim_end_matches(',').len()).max(1)
 }
