@@ -5,7 +5,8 @@ peer_packages=(
     mmdebstrap:mmdebstrap skopeo:skopeo umoci:umoci buildah:buildah podman:podman
     catatonit:catatonit docker-registry:docker-registry htpasswd:apache2-utils
     runc:runc strace:strace setcap:libcap2-bin setfattr:attr python3:python3
-    node:nodejs npm:npm dockerd:docker.io curl:curl flock:util-linux cc:gcc
+    node:nodejs npm:npm dockerd:docker.io slirp4netns:slirp4netns ip:iproute2 curl:curl
+    flock:util-linux cc:gcc
 )
 
 install_packages() {
@@ -22,6 +23,8 @@ install_packages() {
             "${missing[*]} (names of Debian packages); install them and run again"
         apt_install "${missing[@]}"
     fi
+    # Part of docker.io in bookworm, a package of its own since.
+    command -v docker >/dev/null || apt_install docker-cli
     command -v cargo >/dev/null || die "cargo is missing: install Rust (rustup.rs), at least the version in Cargo.toml"
     need_root "running containers"
 }

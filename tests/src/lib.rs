@@ -1,3 +1,5 @@
 //! What the tests share: each module helps one kind of test.
 
+pub mod fixture;
 pub mod peers;
+pub mod tidy;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 static PATHS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -32,8 +33,7 @@ impl Registered {
 impl Drop for Registered {
     fn drop(&mut self) {
         if let Some(path) = self.0.take() {
-            // Best effort: there is nobody to tell in a destructor.
-            let _ = fs::remove_dir_all(&path);
+            remove(&path);
             paths().retain(|other| *other != path);
         }
     }
@@ -47,8 +47,29 @@ pub fn now() {
         aside.push(".interrupted");
         let aside = PathBuf::from(aside);
         let gone = if fs::rename(&path, &aside).is_ok() { aside } else { path };
-        let _ = fs::remove_dir_all(gone);
+        remove(&gone);
     }
+}
+
+/// A file or a directory with all below it. Best effort: there is nobody to tell in a destructor.
+fn remove(path: &Path) {
+    let _ = match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        _ => fs::remove_file(path),
+    };
+}
+
+static ASK: AtomicBool = AtomicBool::new(false);
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// From now on the first interrupt only makes [`interrupted`] true; the second ends the process.
+pub fn on_interrupt_ask() {
+    ASK.store(true, Ordering::SeqCst);
+}
+
+/// Whether somebody wants this to end.
+pub fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::SeqCst)
 }
 
 /// Starts the thread that waits for a signal, cleans up and ends the process with 128 + its number.
@@ -59,7 +80,10 @@ pub fn on_interrupt(message: impl Fn() + Send + 'static) -> std::io::Result<()> 
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])?;
     std::thread::Builder::new().name("interrupt".to_owned()).spawn(move || {
-        if let Some(signal) = signals.forever().next() {
+        for signal in signals.forever() {
+            if ASK.load(Ordering::SeqCst) && !INTERRUPTED.swap(true, Ordering::SeqCst) {
+                continue;
+            }
             now();
             message();
             std::process::exit(128 + signal);

@@ -115,6 +115,32 @@ fn two_renames(dir: &Path, target: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Writes a file beside its place and renames it.
+///
+/// # Errors
+/// E1002, E1003.
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Diagnostic> {
+    stream_atomically(path, |out| out.write_all(bytes).map_err(|error| unwritable(path, &error)))
+}
+
+/// The same for what is written piece by piece.
+pub(crate) fn stream_atomically(
+    path: &Path,
+    write: impl FnOnce(&mut dyn io::Write) -> Result<(), Diagnostic>,
+) -> Result<(), Diagnostic> {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(format!(".{}.tmp", std::process::id()));
+    let aside = PathBuf::from(aside);
+    let registered = cleanup::register(&aside);
+    let failed = |error: io::Error| unwritable(path, &error);
+    let mut file = io::BufWriter::new(File::create(&aside).map_err(failed)?);
+    write(&mut file)?;
+    file.into_inner().map_err(|error| failed(error.into_error()))?;
+    fs::rename(&aside, path).map_err(failed)?;
+    registered.forget();
+    Ok(())
+}
+
 /// A directory is ours when it is empty or sealed by us; anything else is left alone.
 fn refuse_foreign(target: &Path) -> Result<(), Diagnostic> {
     let shown = printable(&target.display().to_string());

@@ -20,6 +20,38 @@ use crate::stdlib;
 #[derive(Debug, Default)]
 pub struct OsWorld;
 
+impl OsWorld {
+    /// Streams a file of exactly `size` bytes.
+    ///
+    /// # Errors
+    /// It cannot be read, or has another size by now; or what the sink says.
+    pub fn stream(
+        &self,
+        root: &Path,
+        path: &Path,
+        size: u64,
+        sink: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> std::io::Result<()> {
+        let file = open(root, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)
+            .map_err(|error| std::io::Error::other(format!("{error:?}")))?;
+        let mut source = File::from(file).take(size.saturating_add(1));
+        let (mut buffer, mut seen) = (vec![0; 1 << 16], 0_u64);
+        loop {
+            match source.read(&mut buffer)? {
+                0 if seen == size => return Ok(()),
+                0 => return Err(std::io::Error::other("it is shorter than before")),
+                n => {
+                    seen += n as u64;
+                    if seen > size {
+                        return Err(std::io::Error::other("it is longer than before"));
+                    }
+                    sink(&buffer[..n])?;
+                }
+            }
+        }
+    }
+}
+
 impl World for OsWorld {
     fn stat(&self, root: &Path, path: &Path) -> Result<FileKind, WorldError> {
         let file = open(root, path, OFlags::PATH | OFlags::NOFOLLOW)?;

@@ -27,7 +27,7 @@ pub fn spec(plan: &Plan, stage: &StagePlan, workload: &WorkloadPlan, image: &str
     let mut init = Vec::new();
     for volume in &volumes {
         mounts.extend(volume.mounts.iter().map(|mount| volume_mount(&volume.name, mount)));
-        init.extend(prepare(plan, workload, volume, image));
+        init.extend(prepare(volume, image));
     }
     let mut pod_volumes: Vec<Volume> = volumes.iter().map(|volume| pod_volume(plan, stage, volume)).collect();
     files(workload, &mut pod_volumes, &mut mounts);
@@ -44,7 +44,8 @@ pub fn spec(plan: &Plan, stage: &StagePlan, workload: &WorkloadPlan, image: &str
             fs_group_change_policy: Some("OnRootMismatch".to_owned()),
             supplemental_groups: (!workload.groups.is_empty())
                 .then(|| workload.groups.iter().map(|gid| i64::from(*gid)).collect()),
-            seccomp_profile: Some(seccomp(plan, workload)),
+            // Init containers make other calls than the program: its own profile is the container's alone.
+            seccomp_profile: Some(runtime_default()),
             ..Default::default()
         }),
         termination_grace_period_seconds: workload.grace.map(i64::from),
@@ -94,7 +95,7 @@ fn main_container(plan: &Plan, workload: &WorkloadPlan, image: &str, mounts: Vec
         readiness_probe: probe("readiness"),
         liveness_probe: probe("liveness"),
         startup_probe: probe("startup"),
-        security_context: Some(restricted(plan, workload)),
+        security_context: Some(restricted(seccomp(plan, workload))),
         volume_mounts: (!mounts.is_empty()).then_some(mounts),
         ..Default::default()
     }
@@ -108,20 +109,24 @@ fn resources(workload: &WorkloadPlan) -> Option<ResourceRequirements> {
     (requests.is_some() || limits.is_some()).then(|| ResourceRequirements { requests, limits, ..Default::default() })
 }
 
-fn restricted(plan: &Plan, workload: &WorkloadPlan) -> SecurityContext {
+fn restricted(profile: SeccompProfile) -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),
         capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
         read_only_root_filesystem: Some(true),
         run_as_non_root: Some(true),
-        seccomp_profile: Some(seccomp(plan, workload)),
+        seccomp_profile: Some(profile),
         ..Default::default()
     }
 }
 
+fn runtime_default() -> SeccompProfile {
+    SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }
+}
+
 fn seccomp(plan: &Plan, workload: &WorkloadPlan) -> SeccompProfile {
     if plan.profile_in_image() {
-        return SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None };
+        return runtime_default();
     }
     SeccompProfile {
         type_: "Localhost".to_owned(),
@@ -174,7 +179,7 @@ fn volume_mount(volume: &str, mount: &plan::plan::MountPlan) -> VolumeMount {
 }
 
 /// Init containers that fill a volume or make directories in it, as the pod's own user.
-fn prepare(plan: &Plan, workload: &WorkloadPlan, volume: &VolumePlan, image: &str) -> Vec<Container> {
+fn prepare(volume: &VolumePlan, image: &str) -> Vec<Container> {
     let jobs = volume.mounts.iter().filter_map(|mount| match &mount.source {
         MountSource::Whole => None,
         MountSource::Directory { sub_path, mode, .. } => {
@@ -192,7 +197,7 @@ fn prepare(plan: &Plan, workload: &WorkloadPlan, volume: &VolumePlan, image: &st
                 image: Some(image.to_owned()),
                 command: Some(vec![K8OR.to_owned()]),
                 args: Some(args),
-                security_context: Some(restricted(plan, workload)),
+                security_context: Some(restricted(runtime_default())),
                 volume_mounts: Some(vec![VolumeMount {
                     name: volume.name.clone(),
                     mount_path: STAGING_MOUNT.to_owned(),

@@ -11,6 +11,7 @@ mod podman;
 mod registry;
 mod run;
 mod runc;
+mod scripts;
 mod tree;
 
 pub use binary::{k8orc, umoci_unpack};
@@ -20,4 +21,5 @@ pub use podman::{Podman, write_containers_conf};
 pub use registry::Registry;
 pub use run::{Run, run};
 pub use runc::{Bundle, Config, Container, Mount};
+pub use scripts::{docker_load, kube_play, validate_manifests};
 pub use tree::list_tree;
