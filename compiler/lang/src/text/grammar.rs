@@ -243,6 +243,7 @@ impl Parser<'_> {
         if let [dash, name, number] = texts.as_slice()
             && dash.kind == Kind::Slashdash
             && self.text_of(*name) == "kdl-version"
+            && number.kind == Kind::Word
             && self.text_of(*number) != "2"
         {
             self.stop(dash.start, |p| mistakes::version(p.span(dash.start, number.end), p.text_of(*number)));
@@ -310,15 +311,8 @@ impl Parser<'_> {
             node.set_ty(ty);
         }
         self.last_name = Some((token.start, token.end));
-        self.node = Some(Building {
-            node,
-            start,
-            end: token.end,
-            hidden,
-            blocks: false,
-            block: false,
-            names: BTreeMap::new(),
-        });
+        self.node =
+            Some(Building { node, start, end: token.end, hidden, blocks: false, block: false, names: BTreeMap::new() });
         self.state = State::Entries;
     }
 
