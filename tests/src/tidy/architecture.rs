@@ -106,7 +106,7 @@ pub fn paths(root: &Path, text: &str) -> Vec<String> {
 /// `compiler/plan/src/decide`, `clippy.toml`; not `OUT/NAME`, `/usr`, `--locked`, `lang::spec`.
 fn looks_like_a_path(word: &str) -> bool {
     const TOPS: [&str; 6] = ["compiler", "editors", "examples", "stdlib", "tests", ".ci"];
-    const ENDS: [&str; 6] = [".md", ".rs", ".toml", ".kdl", ".lock", ".txt"];
+    const ENDS: [&str; 5] = [".md", ".rs", ".toml", ".kdl", ".txt"];
     let plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
     let top = word.split('/').next().unwrap_or(word);
     plain && !word.starts_with('/') && (TOPS.contains(&top) || ENDS.iter().any(|end| word.ends_with(end)))

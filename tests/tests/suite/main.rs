@@ -1,6 +1,6 @@
 //! The tests of the whole, in one binary: a module for each kind.
 
-//mod pages;
+mod pages;
 mod tidy;
 
 /// Fails with all complaints at once, so that one run shows what there is to do.
