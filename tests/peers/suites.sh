@@ -39,15 +39,20 @@ print_variables() {
     done
 }
 
-results=()      # "ok|FAILED<TAB>seconds<TAB>suite"
+results=()      # "ok|FAILED<TAB>seconds<TAB>suite and what it counted"
 
 # suite NAME COMMAND…: runs it to its end; a failure is remembered, and the next suite still runs.
+# What libtest says is added up; a test that is #[ignore]d is one that was skipped.
 suite() {
-    local name=$1 began=$SECONDS verdict=ok
+    local name=$1 began=$SECONDS verdict=ok log counted
     shift
+    log=$K8ORC_TEST_DIR/suite-${name// /-}.log
     note "$name"
-    "$@" 9>&- || verdict=FAILED
-    results+=("$verdict"$'\t'"$((SECONDS - began))"$'\t'"$name")
+    "$@" 9>&- 2>&1 | tee "$log" || verdict=FAILED
+    counted=$(awk '/^test result: /{n++; p += $4; f += $6; i += $8}
+        END {if (n) print ": " p " passed, " f " failed, " i " ignored"}' "$log")
+    if [[ -n $counted && $counted != *" 0 ignored" ]]; then verdict=FAILED; fi
+    results+=("$verdict"$'\t'"$((SECONDS - began))"$'\t'"$name$counted")
 }
 
 run_suites() {

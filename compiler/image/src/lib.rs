@@ -1,7 +1,4 @@
-//! Images: layers in ([`read`]), layers and layouts out ([`write`]).
-//!
-//! Nothing is unpacked: layers are indexed once into the cache and decisions are made on the
-//! index. The two directions share no types but those of `plan`.
+//! (skeleton)
 
-pub mod read;
-pub mod write;
+pub mod rewrite;
+pub mod survey;

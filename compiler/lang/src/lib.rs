@@ -20,5 +20,3 @@ pub mod world;
 pub use load::{Loaded, LoadedUnit, load};
 pub use read::read;
 pub use schema::{reference_markdown, schema_text};
-
-use text::parse;

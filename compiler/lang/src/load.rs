@@ -66,6 +66,7 @@ pub fn load(world: &dyn World, root: &Path, entry: &Path, params: &BTreeMap<Stri
     loaded.params = renderer.into_params();
     files::check(world, &mut loaded, &mut found);
     loaded.diagnostics.extend(found);
+    loaded.diagnostics = std::mem::take(&mut loaded.diagnostics).sorted();
     loaded
 }
 

@@ -7,7 +7,7 @@ use diag::{Diagnostic, Diagnostics, FileId, Span, Spanned, codes};
 
 use crate::load::Loaded;
 use crate::merge;
-use crate::schema::types;
+use crate::schema::{nearest, types};
 use crate::spec::*;
 use crate::tree::{Node, Scalar};
 
@@ -140,6 +140,11 @@ fn port_ref(node: &Node, name: &str) -> Option<Spanned<String>> {
         Scalar::Flag(_) => return None,
     };
     Some(Spanned::new(text, value.span))
+}
+
+/// The nearest of the spec's own names; no longer looked for when a hostile spec has piled up mistakes.
+fn suggest<'a>(found: &Diagnostics, typed: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if found.0.len() < 100 { nearest(typed, names) } else { None }
 }
 
 /// Two things that do not go together.

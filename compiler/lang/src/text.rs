@@ -6,12 +6,13 @@
 //! to type instead. `layout` prints the same tokens with our spaces and line ends.
 
 use diag::{Diagnostic, Diagnostics, FileId, Span, codes};
-use kdl::{KdlDocument, KdlEntry};
+use kdl::{KdlDocument, KdlEntry, KdlIdentifier};
 
 mod braces;
 mod chars;
 mod entry;
 mod grammar;
+mod layout;
 mod lex;
 mod mistakes;
 mod number;
@@ -57,6 +58,45 @@ fn read(text: &str, file: FileId) -> Result<grammar::Reading, Diagnostic> {
         });
     }
     Ok(grammar::read(text, file))
+}
+
+/// `text` in the one layout (`k8orc fmt`), or what is wrong with it; spans are of file 0.
+///
+/// Nothing is lost: comments, hidden nodes, the spelling of numbers and strings stay. Formatting twice is
+/// formatting once, and the tree of the result is the tree of `text`.
+pub fn format(text: &str) -> Result<String, Diagnostics> {
+    let reading = read(text, FileId(0))?;
+    let Some(document) = &reading.document else { return Err(reading.diagnostics) };
+    let printed = layout::print(text, &reading);
+    // A bug of ours must not cost the user a line: what does not read back the same is left as it is.
+    let same = parse(&printed, FileId(0)).0.is_some_and(|again| same_tree(document, &again));
+    debug_assert!(same, "formatting changed the tree of {text:?}: {printed:?}");
+    Ok(if same { printed } else { text.to_owned() })
+}
+
+/// Whether two documents say the same; places and layout do not count, the spelling of numbers does.
+///
+/// Goes as deep as the blocks do, which is no deeper than [`parse`] reads.
+fn same_tree(one: &KdlDocument, other: &KdlDocument) -> bool {
+    let word = |a: Option<&KdlIdentifier>, b: Option<&KdlIdentifier>| a.map(|w| w.value()) == b.map(|w| w.value());
+    let entries = |a: &KdlEntry, b: &KdlEntry| {
+        let number = number_repr(a);
+        word(a.name(), b.name())
+            && word(a.ty(), b.ty())
+            && number == number_repr(b)
+            && (number.is_some() || a.value() == b.value())
+    };
+    one.nodes().len() == other.nodes().len()
+        && one.nodes().iter().zip(other.nodes()).all(|(a, b)| {
+            a.name().value() == b.name().value()
+                && word(a.ty(), b.ty())
+                && a.entries().len() == b.entries().len()
+                && a.entries().iter().zip(b.entries()).all(|(a, b)| entries(a, b))
+                && match (a.children(), b.children()) {
+                    (Some(a), Some(b)) => same_tree(a, b),
+                    (a, b) => a.is_none() && b.is_none(),
+                }
+        })
 }
 
 /// Place of an entry's value, without its name and annotation.

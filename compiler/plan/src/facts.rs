@@ -158,6 +158,8 @@ pub struct User {
     pub uid: u32,
     /// Primary group id.
     pub gid: u32,
+    /// GECOS field: full name and such.
+    pub comment: String,
     /// Home directory.
     pub home: String,
     /// Login shell.

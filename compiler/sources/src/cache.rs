@@ -1,11 +1,13 @@
 //! The content-addressed cache: `$K8ORC_CACHE`, `$XDG_CACHE_HOME/k8orc` or `~/.cache/k8orc`.
 //!
-//!     blobs/sha256/HEX     manifests and configurations, by their digest; written here
-//!     layers/DIFF-ID/      decompressed, indexed layers; written by crate image
-//!     outputs/RECIPE/      compressed result layers; written by crate image
-//!     stamps/HEX           digests of local files with the stat that they were taken under
-//!     tmp/                 what is not whole yet; renamed into place when it is
-//!     lock                 flock: shared while building, exclusive while collecting
+//! ```text
+//! blobs/sha256/HEX     manifests and configurations, by their digest; written here
+//! layers/DIFF-ID/      decompressed, indexed layers; written by crate image
+//! outputs/RECIPE/      compressed result layers; written by crate image
+//! stamps/HEX           digests of local files with the stat that they were taken under
+//! tmp/                 what is not whole yet; renamed into place when it is
+//! lock                 flock: shared while building, exclusive while collecting
+//! ```
 //!
 //! Nothing in it is trusted: blobs are hashed when they are read. The time of last use of an entry is its
 //! mtime, set by [`Cache::touch`].

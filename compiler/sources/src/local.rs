@@ -30,8 +30,7 @@ pub(crate) fn shown(source: &SourcePath) -> String {
 /// # Errors
 /// E0412 with what is wrong; E0416 when the system refuses to read.
 pub(crate) fn open(source: &SourcePath, below: &Path, want: Want) -> Result<File, Diagnostic> {
-    let path: PathBuf = source.path.join(below);
-    let path = if path.as_os_str().is_empty() { PathBuf::from(".") } else { path };
+    let path = joined(source, below);
     let name = printable(&path.display().to_string());
     open_beneath(&source.root, &path, want).map_err(|e| refusal(&name, want, e))
 }
@@ -42,13 +41,19 @@ pub(crate) fn open(source: &SourcePath, below: &Path, want: Want) -> Result<File
 /// As [`open`]; E0411 when it is longer.
 pub(crate) fn read(source: &SourcePath, below: &Path, limit: u64) -> Result<Vec<u8>, Diagnostic> {
     let file = open(source, below, Want::File)?;
-    let name = printable(&source.path.join(below).display().to_string());
+    let name = printable(&joined(source, below).display().to_string());
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| unreadable(&name, &e))?;
     if bytes.len() as u64 > limit {
         return Err(Diagnostic::new(codes::E0411, format!("{name} is larger than {limit} bytes")));
     }
     Ok(bytes)
+}
+
+/// A path below the root; joining with nothing would demand a directory by a slash at the end.
+fn joined(source: &SourcePath, below: &Path) -> PathBuf {
+    let path = if below.as_os_str().is_empty() { source.path.clone() } else { source.path.join(below) };
+    if path.as_os_str().is_empty() { PathBuf::from(".") } else { path }
 }
 
 /// E0416: the system refuses.

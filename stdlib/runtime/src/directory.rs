@@ -1,4 +1,4 @@
-//! `k8or directory MODE PATH…`: makes the directories of a claim that the serving container mounts
+//! `k8or directory PATH MODE`: makes a directory of a claim that the serving container mounts
 //! by subPath. The kubelet would make a missing one for root; made here it is the pod user's.
 
 use crate::failure::{Failure, status};
@@ -9,15 +9,12 @@ use crate::sys::{Errno, process};
 use crate::text::shown;
 use alloc::format;
 
-/// Makes each path, whose parent must be there, and gives it the mode (three or four octal digits).
-pub fn make(mode: &[u8], paths: &[&[u8]]) -> Result<u8, Failure> {
+/// Makes `path`, whose parent must be there, and gives it the mode (three or four octal digits).
+pub fn make(path: &[u8], mode: &[u8]) -> Result<u8, Failure> {
     let mode = octal(mode).ok_or_else(|| {
         Failure::new(status::USAGE, format!("directory: \"{}\" is no mode such as 0750", shown(mode)))
     })?;
-    for path in paths {
-        one(mode, path)?;
-    }
-    Ok(0)
+    one(mode, path).map(|()| 0)
 }
 
 fn octal(text: &[u8]) -> Option<u32> {
@@ -83,11 +80,11 @@ mod tests {
         let path = [claim.bytes(), b"/data".to_vec()].concat();
         let at = claim.path().join("data");
         let mode = || std::fs::metadata(&at).unwrap().mode() & 0o7777;
-        assert_eq!(make(b"0700", &[&path]), Ok(0));
+        assert_eq!(make(&path, b"0700"), Ok(0));
         assert_eq!(mode(), 0o700);
         std::fs::write(at.join("kept"), "x").unwrap();
         std::fs::set_permissions(&at, PermissionsExt::from_mode(0o2770)).unwrap();
-        assert_eq!(make(b"750", &[&path]), Ok(0));
+        assert_eq!(make(&path, b"750"), Ok(0));
         assert_eq!(mode(), 0o2750);
         assert!(at.join("kept").exists());
     }
@@ -97,9 +94,9 @@ mod tests {
         let claim = TestDirectory::new("directory");
         let path = [claim.bytes(), b"/data".to_vec()].concat();
         std::os::unix::fs::symlink("/", claim.path().join("data")).unwrap();
-        assert_eq!(make(b"0700", &[&path]).unwrap_err().status, status::REFUSED);
+        assert_eq!(make(&path, b"0700").unwrap_err().status, status::REFUSED);
         for mode in ["", "7", "0800", "4755", "77777", "-700"] {
-            assert_eq!(make(mode.as_bytes(), &[&path]).unwrap_err().status, status::USAGE, "{mode}");
+            assert_eq!(make(&path, mode.as_bytes()).unwrap_err().status, status::USAGE, "{mode}");
         }
     }
 }

@@ -18,6 +18,7 @@ pub struct Launch {
     program: Vec<u8>,
     prepared: Prepared,
     filter: Option<Vec<Instruction>>,
+    wait_on_violation: bool,
 }
 
 impl Launch {
@@ -27,7 +28,7 @@ impl Launch {
         let name = command.first().map(Vec::as_slice).unwrap_or_default();
         let path = find(name, environment)?;
         let prepared = Prepared::new(&path, command, environment).map_err(|error| cannot_start(&path, error))?;
-        Ok(Launch { program: path, prepared, filter })
+        Ok(Launch { program: path, prepared, filter, wait_on_violation: sealed.wait_on_violation })
     }
 
     /// Replaces this process by the program; comes back only when that fails.
@@ -36,7 +37,12 @@ impl Launch {
             return cannot_start(&self.program, error);
         }
         if let Some(filter) = &self.filter {
-            if let Err(error) = process::install_filter(filter) {
+            let installed = if self.wait_on_violation {
+                process::keep_files_open().and_then(|()| process::install_waiting_filter(filter))
+            } else {
+                process::install_filter(filter)
+            };
+            if let Err(error) = installed {
                 return Failure::new(
                     status::REFUSED,
                     format!(

@@ -278,6 +278,7 @@ mod tests {
                 uid: 0,
                 gid: 0,
                 filter: None,
+                wait_on_violation: false,
                 generations: alloc::vec![Generation { mount, digest }],
                 program: Vec::new(),
             }

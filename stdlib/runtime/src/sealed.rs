@@ -41,6 +41,9 @@ pub struct Sealed {
     pub gid: u32,
     /// The filter, when the image carries one.
     pub filter: Option<SealedFilter>,
+    /// Whether the filter was written for `k8orc test`: it stops a process at a call that is not
+    /// allowed, and somebody has to keep the listener that this needs.
+    pub wait_on_violation: bool,
     /// Trees that need their completion marker.
     pub generations: Vec<Generation>,
     /// The command when none is given; empty when there is no default.
@@ -83,8 +86,13 @@ impl Sealed {
         for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
             let mut fields = Vec::new();
             for field in line.split(|byte| *byte == b' ') {
-                let field = percent_decoded(field).filter(|field| !field.is_empty());
-                fields.push(field.ok_or_else(|| format!("line {}: an empty field or a broken % form", index + 1))?);
+                // A lone % is the empty word, which an argument of a program may be.
+                let word = match field {
+                    b"" => None,
+                    b"%" => Some(Vec::new()),
+                    encoded => percent_decoded(encoded),
+                };
+                fields.push(word.ok_or_else(|| format!("line {}: an empty field or a broken % form", index + 1))?);
             }
             draft.line(index, &fields).map_err(|why| format!("line {}: {why}", index + 1))?;
         }
@@ -98,7 +106,7 @@ struct Draft {
     uid: Option<u32>,
     gid: Option<u32>,
     filter: Option<Option<SealedFilter>>,
-    on_violation: Option<()>,
+    on_violation: Option<bool>,
     generations: Vec<Generation>,
     program: Option<Vec<Vec<u8>>>,
 }
@@ -143,8 +151,10 @@ impl Draft {
                 let (path, digest) = (absolute(path)?, digest(content)?);
                 once(&mut self.filter, Some(SealedFilter { path, digest, instructions }))
             }
-            (_, [b"on-violation", b"kill-process" | b"kill-thread" | b"log"]) => once(&mut self.on_violation, ()),
-            (_, [b"on-violation", other]) if other.starts_with(b"errno:") => once(&mut self.on_violation, ()),
+            (_, [b"on-violation", b"kill-process" | b"kill-thread" | b"errno" | b"log"]) => {
+                once(&mut self.on_violation, false)
+            }
+            (_, [b"on-violation", b"wait"]) => once(&mut self.on_violation, true),
             (_, [b"generation", mount, value]) => {
                 let (mount, digest) = (absolute(mount)?, digest(value)?);
                 if self.generations.iter().any(|known| known.mount == mount) {
@@ -153,7 +163,7 @@ impl Draft {
                 self.generations.push(Generation { mount, digest });
                 Ok(())
             }
-            (_, [b"program", program @ ..]) if !program.is_empty() => {
+            (_, [b"program", program @ ..]) if program.first().is_some_and(|name| !name.is_empty()) => {
                 once(&mut self.program, program.iter().map(|field| field.to_vec()).collect())
             }
             (_, other) => {
@@ -166,11 +176,11 @@ impl Draft {
     fn finish(self) -> Result<Sealed, String> {
         let missing = |key: &str| format!("the line \"{key}\" is missing");
         self.arch.ok_or_else(|| missing("arch"))?;
-        self.on_violation.ok_or_else(|| missing("on-violation"))?;
         Ok(Sealed {
             uid: self.uid.ok_or_else(|| missing("uid"))?,
             gid: self.gid.ok_or_else(|| missing("gid"))?,
             filter: self.filter.ok_or_else(|| missing("filter"))?,
+            wait_on_violation: self.on_violation.ok_or_else(|| missing("on-violation"))?,
             generations: self.generations,
             program: self.program.unwrap_or_default(),
         })
@@ -188,7 +198,7 @@ mod tests {
         format!(
             "k8or 1\narch {ARCH}\nuid 10001\ngid 10002\n\
              filter /k8or/filter.bpf sha256:{hex} 12\non-violation kill-process\n\
-             generation /usr sha256:{hex}\nprogram /usr/sbin/nginx -g daemon%20off;\n"
+             generation /usr sha256:{hex}\nprogram /usr/sbin/nginx -g daemon%20off; %\n"
         )
     }
 
@@ -198,7 +208,7 @@ mod tests {
         assert_eq!((sealed.uid, sealed.gid), (10001, 10002));
         assert_eq!(sealed.filter.unwrap().instructions, 12);
         assert_eq!(sealed.generations[0].mount, b"/usr");
-        assert_eq!(sealed.program[2], b"daemon off;");
+        assert_eq!(sealed.program[2..], [b"daemon off;".to_vec(), Vec::new()]);
     }
 
     #[test]
@@ -213,8 +223,8 @@ mod tests {
             (" 12\n".into(), " 4097\n".into(), "1 to 4096"),
             ("kill-process".into(), "shrug".into(), "line 6: \"on-violation\" is not"),
             (format!("/usr sha256:{hex}"), "/usr/ sha256:00".into(), "line 7: \"/usr/\" is not an"),
-            ("daemon%20off;".into(), "daemon%2".into(), "line 8: an empty field or a broken %"),
-            ("daemon%20off;\n".into(), "x".into(), "the last line is not ended"),
+            ("daemon%20off; ".into(), "daemon%2 ".into(), "line 8: an empty field or a broken %"),
+            (" %\n".into(), " x".into(), "the last line is not ended"),
             ("gid 10002\n".into(), "".into(), "the line \"gid\" is missing"),
         ];
         for (from, to, expected) in cases {

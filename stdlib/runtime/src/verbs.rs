@@ -19,7 +19,7 @@ k8or - the runtime of images built by k8orc
                                  pass signals on, reap orphans, end as it ended
   k8or exec -- PROGRAM ARGS…     the same environment and filter for a probe or a person
   k8or migrate FROM TO           fill the claim at TO with the image's tree at FROM
-  k8or directory MODE PATH…      make directories of this mode on a claim, or set it right
+  k8or directory PATH MODE       make a directory of this mode on a claim, or set it right
   k8or verify PATH               recompute the digest of a tree and compare it
   k8or info                      what is sealed in this image, and who we are
   k8or help | version
@@ -52,7 +52,7 @@ fn verb(arguments: &[Vec<u8>], environment: &[Vec<u8>]) -> Result<u8, Failure> {
         [b"exec", option, ..] if option.starts_with(b"-") => Err(unknown_option("exec", option)),
         [b"exec", ..] => run::exec(&Sealed::load()?, rest(arguments, 1), environment),
         [b"migrate", from, to] => migrate::migrate(&Sealed::load()?, from, to),
-        [b"directory", mode, paths @ ..] if !paths.is_empty() => directory::make(mode, paths),
+        [b"directory", path, mode] => directory::make(path, mode),
         [b"verify", path] => migrate::verify(&Sealed::load()?, path),
         [b"info"] => print(&info(&Sealed::load()?)),
         [b"version" | b"--version"] => print(&format!("k8or {INTERFACE} {ARCH}\n")),

@@ -190,6 +190,31 @@ pub fn alternative(bytes: &[u8]) -> Result<Alternative, AdminError> {
     }
 }
 
+/// Writes a file of `alternatives/` as update-alternatives does.
+pub fn write_alternative(all: &Alternative) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut line = |text: &[u8]| {
+        out.extend_from_slice(text);
+        out.push(b'\n');
+    };
+    line(if all.auto { b"auto" } else { b"manual" });
+    line(&all.link);
+    for slave in &all.slaves {
+        line(&slave.name);
+        line(&slave.link);
+    }
+    line(b"");
+    for choice in &all.choices {
+        line(&choice.path);
+        line(choice.priority.to_string().as_bytes());
+        for file in &choice.slaves {
+            line(file);
+        }
+    }
+    line(b"");
+    out
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -239,7 +264,9 @@ mod tests {
         };
         for entry in dir {
             let path = entry.unwrap().path();
-            let read = alternative(&std::fs::read(&path).unwrap()).unwrap();
+            let bytes = std::fs::read(&path).unwrap();
+            let read = alternative(&bytes).unwrap();
+            assert_eq!(write_alternative(&read), bytes, "{}", path.display());
             assert!(!read.choices.is_empty(), "{}", path.display());
         }
         diversions(&std::fs::read("/var/lib/dpkg/diversions").unwrap_or_default()).unwrap();

@@ -8,7 +8,7 @@ mod version;
 
 pub use admin::{
     AdminError, Alternative, Choice, Diversion, Override, Slave, alternative, diversions, stat_overrides,
-    write_diversions,
+    write_alternative, write_diversions,
 };
 pub use info::{InfoError, InfoName, conffile_list, filter_list, filter_md5sums, info_name, list, md5sums};
 pub use package::{

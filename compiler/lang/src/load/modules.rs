@@ -14,7 +14,7 @@ use crate::spec::Unit;
 use crate::world::World;
 
 /// Bytes of one file.
-const SIZE: u64 = 1 << 20;
+const SIZE: u64 = crate::text::MAX_BYTES as u64;
 /// Files of one spec.
 const FILES: usize = 256;
 /// `use` within `use`.
@@ -77,7 +77,7 @@ struct Described {
 impl Collector<'_> {
     fn add(&mut self, file: Described, text: String) -> FileId {
         let id = self.loaded.sources.add(file.shown, text.as_str());
-        let (document, diagnostics) = crate::parse(&text, id);
+        let (document, diagnostics) = crate::text::parse(&text, id);
         self.loaded.diagnostics.extend(diagnostics);
         let mut document: Option<KdlDocument> = document;
         if let Some(wrong) = document.as_ref().and_then(|document| version::check(document, id)) {

@@ -1,11 +1,10 @@
 //! `users`, and whether the accounts that the spec names can exist.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use diag::{Diagnostic, Diagnostics, Spanned, codes};
 
-use super::clash;
-use crate::schema::nearest;
+use super::{clash, suggest};
 use crate::spec::*;
 use crate::tree::{Node, Scalar};
 
@@ -46,15 +45,18 @@ fn id(node: &Node, name: &str) -> Spanned<IdChoice> {
 
 /// Names and ids given twice.
 pub(super) fn check(users: &Users, found: &mut Diagnostics) {
+    let kept: BTreeMap<&str, &Spanned<String>> = users.keep.iter().map(|name| (name.value.as_str(), name)).collect();
+    let groups: BTreeMap<&str, &CreateGroup> =
+        users.groups.iter().map(|group| (group.name.value.as_str(), group)).collect();
     for user in &users.create {
-        if let Some(kept) = users.keep.iter().find(|kept| kept.value == user.name.value) {
+        if let Some(kept) = kept.get(user.name.value.as_str()) {
             let message = format!("`{}` is both kept and created", user.name.value);
             found.push(
                 clash(message, user.name.span, "a new account", kept.span, "an account of the base")
                     .help("keep one of them"),
             );
         }
-        if let Some(group) = users.groups.iter().find(|group| group.name.value == user.name.value) {
+        if let Some(group) = groups.get(user.name.value.as_str()) {
             let message = format!("group `{}` is made twice", user.name.value);
             found.push(
                 clash(message, group.name.span, "again here", user.name.span, "the user's own group")
@@ -90,7 +92,7 @@ pub(super) fn known(spec: &Spec, found: &mut Diagnostics) {
     if spec.image.base.value != BaseRef::Scratch {
         return;
     }
-    let mut users: Vec<&str> = vec!["root"];
+    let mut users = BTreeSet::from(["root"]);
     users.extend(spec.users.keep.iter().map(|name| name.value.as_str()));
     users.extend(spec.users.create.iter().map(|user| user.name.value.as_str()));
     let mut groups = users.clone();
@@ -108,7 +110,8 @@ pub(super) fn known(spec: &Spec, found: &mut Diagnostics) {
             user.into_iter().chain(group).find(|(name, _, _)| !name.starts_with(|c: char| c.is_ascii_digit()));
         let Some((name, what, names)) = unknown else { continue };
         let diagnostic = Diagnostic::new(codes::E0122, format!("there is no {what} `{name}`"));
-        found.push(match nearest(name, names.iter().copied()) {
+        let near = suggest(found, name, names.iter().copied());
+        found.push(match near {
             Some(near) => diagnostic.at(text.span, format!("did you mean `{near}`?")),
             None if what == "user" => diagnostic
                 .at(text.span, "neither created nor in the base")

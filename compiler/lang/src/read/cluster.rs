@@ -1,11 +1,10 @@
 //! `workload` and `checks`, and whether names within a workload lead somewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use diag::{Diagnostic, Diagnostics, Spanned, codes};
 
-use super::{Reader, clash, port_ref, quantity, seconds, small};
-use crate::schema::nearest;
+use super::{Reader, clash, port_ref, quantity, seconds, small, suggest};
 use crate::schema::types::secret_ref;
 use crate::spec::*;
 use crate::tree::Node;
@@ -111,7 +110,7 @@ pub(super) fn check(spec: &Spec, tree: &[Node], workloads_sound: bool, volumes_s
             variable(secret, found);
         }
     }
-    let names: Vec<&str> = nodes()
+    let names: BTreeSet<&str> = nodes()
         .filter_map(|node| node.args.first())
         .filter_map(|arg| match &arg.value {
             crate::tree::Scalar::Text(text) => Some(text.as_str()),
@@ -121,7 +120,7 @@ pub(super) fn check(spec: &Spec, tree: &[Node], workloads_sound: bool, volumes_s
     for (name, _) in spec.stages.iter().flat_map(|stage| &stage.replicas).filter(|_| workloads_sound) {
         lead("workload", name, &names, found);
     }
-    let volumes: Vec<&str> = spec.volumes.iter().map(|volume| volume.name.value.as_str()).collect();
+    let volumes: BTreeSet<&str> = spec.volumes.iter().map(|volume| volume.name.value.as_str()).collect();
     for workload in &spec.workloads {
         for name in workload.volumes.iter().flatten().filter(|_| volumes_sound) {
             lead("volume", name, &volumes, found);
@@ -134,16 +133,26 @@ pub(super) fn check(spec: &Spec, tree: &[Node], workloads_sound: bool, volumes_s
 }
 
 /// A name that must be one of `known`.
-fn lead(what: &str, name: &Spanned<String>, known: &[&str], found: &mut Diagnostics) {
-    if known.contains(&name.value.as_str()) {
+fn lead(what: &str, name: &Spanned<String>, known: &BTreeSet<&str>, found: &mut Diagnostics) {
+    if known.contains(name.value.as_str()) {
         return;
     }
     let diagnostic = Diagnostic::new(codes::E0124, format!("there is no {what} `{}`", name.value));
-    found.push(match nearest(&name.value, known.iter().copied()) {
+    let near = suggest(found, &name.value, known.iter().copied());
+    found.push(match near {
         Some(near) => diagnostic.at(name.span, format!("did you mean `{near}`?")),
         None if known.is_empty() => diagnostic.at(name.span, format!("the spec has no {what}")),
-        None => diagnostic.at(name.span, "unknown").help(format!("there are: {}", known.join(", "))),
+        None => diagnostic.at(name.span, "unknown").help(format!("there are: {}", list(known))),
     });
+}
+
+/// Names for a help, of a long list the first.
+fn list(known: &BTreeSet<&str>) -> String {
+    let mut shown = known.iter().take(12).copied().collect::<Vec<_>>().join(", ");
+    if known.len() > 12 {
+        shown.push_str(", …");
+    }
+    shown
 }
 
 fn action(probe: &Node, found: &mut Diagnostics) {
@@ -197,7 +206,7 @@ fn ports(workload: &Workload, found: &mut Diagnostics) {
             );
         }
     }
-    let known: Vec<&str> = names.keys().copied().collect();
+    let known: BTreeSet<&str> = names.keys().copied().collect();
     let by_name = |text: &&Spanned<String>| text.value.parse::<u16>().is_err();
     let asked = workload.probes.iter().filter_map(|probe| match &probe.action {
         ProbeAction::Http { port, .. } | ProbeAction::Tcp { port } => Some(port),

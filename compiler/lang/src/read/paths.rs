@@ -49,21 +49,21 @@ fn mounts<'a>(volumes: impl Iterator<Item = &'a Volume>, found: &mut Diagnostics
     let mut all: Vec<(&str, Span)> =
         volumes.flat_map(|volume| &volume.mounts).map(|mount| (mount.path.value.as_str(), mount.path.span)).collect();
     all.sort();
-    for (index, (path, span)) in all.iter().enumerate() {
-        let around = all
-            .iter()
-            .take(index)
-            .find(|(other, _)| path.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
-        let Some((outer, first)) = around else { continue };
-        let message = if outer == path {
-            format!("`{path}` is mounted twice")
-        } else {
-            format!("`{path}` is mounted within `{outer}`")
+    let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
+    for (path, span) in all {
+        let slashes = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
+        let around = slashes.filter_map(|end| seen.get_key_value(path.get(..end)?)).next();
+        let Some((outer, first)) = around else {
+            seen.insert(path, span);
+            continue;
         };
+        let same = *outer == path;
+        let message =
+            if same { format!("`{path}` is mounted twice") } else { format!("`{path}` is mounted within `{outer}`") };
         found.push(
             Diagnostic::new(codes::E0126, message)
-                .at(*span, "this mount")
-                .label(*first, if outer == path { "the same" } else { "would cover it, or be covered" })
+                .at(span, "this mount")
+                .label(*first, if same { "the same" } else { "would cover it, or be covered" })
                 .help("mount one of them elsewhere, or let `volumes` of the workloads choose"),
         );
     }

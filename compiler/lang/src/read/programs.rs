@@ -1,8 +1,10 @@
 //! What a workload starts must be a program of the image: a root of what is kept, and covered by the profile.
 
+use std::collections::BTreeSet;
+
 use diag::{Diagnostic, Diagnostics, Spanned, codes};
 
-use crate::schema::nearest;
+use super::suggest;
 use crate::spec::*;
 
 pub(super) fn check(spec: &Spec, found: &mut Diagnostics) {
@@ -10,7 +12,7 @@ pub(super) fn check(spec: &Spec, found: &mut Diagnostics) {
         Check::Exec { argv, .. } => argv.first(),
         Check::Http { .. } => None,
     });
-    let programs: Vec<&str> = spec
+    let programs: BTreeSet<&str> = spec
         .image
         .entrypoint
         .iter()
@@ -26,17 +28,18 @@ pub(super) fn check(spec: &Spec, found: &mut Diagnostics) {
         });
         let command = workload.command.first().map(|program| (program, "the command"));
         for (program, what) in command.into_iter().chain(probes) {
-            if !programs.contains(&program.value.as_str()) {
-                found.push(undeclared(program, what, &programs));
+            if !programs.contains(program.value.as_str()) {
+                let diagnostic = undeclared(program, what, &programs, found);
+                found.push(diagnostic);
             }
         }
     }
 }
 
-fn undeclared(program: &Spanned<String>, what: &str, programs: &[&str]) -> Diagnostic {
+fn undeclared(program: &Spanned<String>, what: &str, programs: &BTreeSet<&str>, found: &Diagnostics) -> Diagnostic {
     let message = format!("{what} starts `{}`, which is none of the image's programs", program.value);
     let diagnostic = Diagnostic::new(codes::E0123, message);
-    let diagnostic = match nearest(&program.value, programs.iter().copied()) {
+    let diagnostic = match suggest(found, &program.value, programs.iter().copied()) {
         Some(near) => diagnostic.at(program.span, format!("did you mean `{near}`?")),
         None => diagnostic.at(program.span, "not kept for sure, and not in the profile"),
     };

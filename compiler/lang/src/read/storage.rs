@@ -1,9 +1,10 @@
 //! `volumes` and `stage`, and whether they fit each other.
 
+use std::collections::BTreeSet;
+
 use diag::{Diagnostic, Diagnostics, Spanned, codes};
 
-use super::{clash, flag, mode, quantity, small};
-use crate::schema::nearest;
+use super::{clash, flag, mode, quantity, small, suggest};
 use crate::spec::*;
 use crate::tree::{Node, Scalar};
 
@@ -210,18 +211,20 @@ fn provisioned(class: &Class, found: &mut Diagnostics) {
     }
 }
 
-/// Every stage has the classes that volumes use, and names workloads that exist.
+/// The stage has the classes that volumes use.
 fn classes(spec: &Spec, stage: &Stage, found: &mut Diagnostics) {
+    let known: BTreeSet<&str> = stage.classes.iter().map(|class| class.name.value.as_str()).collect();
     for volume in &spec.volumes {
         let Some(class) = volume.class.as_ref().filter(|_| !volume.ephemeral) else { continue };
-        if stage.classes.iter().any(|known| known.name.value == class.value) {
+        if known.contains(class.value.as_str()) {
             continue;
         }
         let message = format!("stage `{}` has no class `{}`", stage.name.value, class.value);
         let diagnostic = Diagnostic::new(codes::E0125, message)
             .at(stage.name.span, "lacks it")
             .label(class.span, format!("volume `{}` needs it", volume.name.value));
-        found.push(match nearest(&class.value, stage.classes.iter().map(|known| known.name.value.as_str())) {
+        let near = suggest(found, &class.value, known.iter().copied());
+        found.push(match near {
             Some(near) => diagnostic.help(format!("did you mean class `{near}`, which the stage has?")),
             None => diagnostic.help(format!("class \"{}\" existing=#true, or with provisioner=\"…\"", class.value)),
         });

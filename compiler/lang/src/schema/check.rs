@@ -129,7 +129,7 @@ impl<'a> Checker<'a> {
     /// Arguments and properties; `false` when one that is required is missing or refused.
     fn entries(&mut self, def: &'static NodeDef, node: &KdlNode, into: &mut Node) -> bool {
         let mut whole = true;
-        let mut names: BTreeMap<String, Span> = BTreeMap::new();
+        let mut names: BTreeSet<String> = BTreeSet::new();
         let (mut index, mut excess) = (0_usize, false);
         for entry in node.entries() {
             let raw = self.raw(entry);
@@ -152,10 +152,8 @@ impl<'a> Checker<'a> {
             };
             let at = span!(self, name);
             let name = name.value();
-            if let Some(first) = names.insert(name.to_owned(), at) {
-                self.report(complain::property_twice(name, at, first));
-                continue;
-            }
+            // Of two properties of one name the text's reader has already made an error.
+            names.insert(name.to_owned());
             whole &= self.property(def, Spanned::new(name.to_owned(), at), &raw, into);
         }
         whole & self.missing(def, into.span, index, &names)
@@ -194,13 +192,13 @@ impl<'a> Checker<'a> {
         true
     }
 
-    fn missing(&mut self, def: &'static NodeDef, at: Span, args: usize, props: &BTreeMap<String, Span>) -> bool {
+    fn missing(&mut self, def: &'static NodeDef, at: Span, args: usize, props: &BTreeSet<String>) -> bool {
         let wanted = |arg: &&ArgDef| arg.required && (self.entry || !arg.module_optional);
         if let Some(arg) = def.args.iter().skip(args).find(wanted) {
             self.report(complain::missing_argument(def, arg, at));
             return false;
         }
-        if let Some(prop) = def.props.iter().find(|prop| prop.required && !props.contains_key(&prop.name)) {
+        if let Some(prop) = def.props.iter().find(|prop| prop.required && !props.contains(&prop.name)) {
             self.report(complain::missing_property(def, prop, at));
             return false;
         }

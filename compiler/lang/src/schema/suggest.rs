@@ -8,8 +8,9 @@ pub fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Opt
     }
     let wanted: Vec<char> = typed.to_lowercase().chars().collect();
     let limit = (wanted.len() / 3).clamp(1, 3);
-    let scored =
-        names.into_iter().map(|name| (distance(&wanted, &name.to_lowercase().chars().collect::<Vec<_>>()), name));
+    // The names may come from a hostile spec as well: of many, and of long ones, a few are looked at.
+    let near = names.into_iter().take(300).filter(|name| name.len().abs_diff(typed.len()) <= limit);
+    let scored = near.map(|name| (distance(&wanted, &name.to_lowercase().chars().collect::<Vec<_>>()), name));
     scored.filter(|(score, _)| *score <= limit).min().map(|(_, name)| name)
 }
 

@@ -187,6 +187,7 @@ static TYPES: &[Def] = &[
     text("syscall", "a system call or `@group`", names::syscall),
     text("abs-path", "an absolute path", paths::abs_path),
     text("file-path", "an absolute path", paths::file_path),
+    text("mount-path", "an absolute path", paths::mount_path),
     text("program", "the absolute path of a program", paths::program),
     text("glob", "an absolute path or glob", paths::glob),
     text("link-target", "the target of a link", paths::link_target),

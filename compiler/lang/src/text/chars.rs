@@ -12,7 +12,9 @@ pub(super) fn is_newline(c: char) -> bool {
 
 /// Characters of a bare word: all that have no meaning of their own.
 pub(super) fn is_word(c: char) -> bool {
-    !matches!(c, '\\' | '/' | '(' | ')' | '{' | '}' | ';' | '[' | ']' | '"' | '#' | '=') && !is_space(c) && !is_newline(c)
+    !matches!(c, '\\' | '/' | '(' | ')' | '{' | '}' | ';' | '[' | ']' | '"' | '#' | '=')
+        && !is_space(c)
+        && !is_newline(c)
 }
 
 /// Length in bytes of the line end that `text` begins with; 0 where it begins with something else.

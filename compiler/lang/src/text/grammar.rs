@@ -19,6 +19,8 @@ pub(super) const MAX_DEPTH: usize = 64;
 pub(super) const MAX_THINGS: usize = 1 << 17;
 /// More is no help to anybody.
 const MAX_DIAGNOSTICS: usize = 20;
+/// Tokens of a list in brackets that are skipped as one mistake.
+const LONGEST_LIST: usize = 1024;
 
 /// What the formatter has to know of a token; blanks have none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,21 +183,42 @@ impl Parser<'_> {
     ///
     /// It is made only when it is wanted: a line of a megabyte may hold 100,000 mistakes.
     pub(super) fn fail(&mut self, start: usize, make: impl FnOnce(&Self) -> Diagnostic) {
-        self.report(start, make);
+        if self.report(start, make) {
+            self.skip_list();
+        }
         self.node = None;
         self.state = State::Recover;
     }
 
-    fn report(&mut self, start: usize, make: impl FnOnce(&Self) -> Diagnostic) {
-        if start < self.quiet_until {
+    /// Goes from a `[` to the end of its `]`, which may be lines away: a list is one mistake.
+    fn skip_list(&mut self) {
+        let is = |token: &Token, text: &str| token.kind == Kind::Bracket && self.text_of(*token) == text;
+        if !self.token().is_some_and(|token| is(&token, "[")) {
             return;
+        }
+        let found = self.tokens.iter().enumerate().skip(self.at).take(LONGEST_LIST).find(|(_, token)| is(token, "]"));
+        if let Some((at, end)) = found.map(|(at, token)| (at, token.end)) {
+            self.at = at;
+            self.quiet_line(end);
+        }
+    }
+
+    /// Nothing is said of the rest of the line at `end`, nor of its line end.
+    fn quiet_line(&mut self, end: usize) {
+        let rest = self.text.get(end..).unwrap_or("");
+        self.quiet_until = end + super::lex::run(rest, |c| !super::chars::is_newline(c)) + 1;
+    }
+
+    /// Adds a diagnostic unless its line has one; says whether it did.
+    fn report(&mut self, start: usize, make: impl FnOnce(&Self) -> Diagnostic) -> bool {
+        if start < self.quiet_until {
+            return false;
         }
         let diagnostic = make(self);
         let end = diagnostic.primary.as_ref().map_or(start, |label| label.span.end as usize);
-        let rest = self.text.get(end..).unwrap_or("");
-        // The line end itself belongs to it, so that an empty rest is quiet too.
-        self.quiet_until = end + super::lex::run(rest, |c| !super::chars::is_newline(c)) + 1;
+        self.quiet_line(end);
         self.out.push(diagnostic);
+        true
     }
 
     /// Stops with a diagnostic after which nothing can be said.
@@ -282,20 +305,13 @@ impl Parser<'_> {
             return;
         }
         self.at += 1;
-        let mut node = KdlNode::new(name);
+        let mut node = KdlNode::new(self.identifier(name, token));
         if let Some(ty) = ty {
             node.set_ty(ty);
         }
         self.last_name = Some((token.start, token.end));
-        self.node = Some(Building {
-            node,
-            start,
-            end: token.end,
-            hidden,
-            blocks: false,
-            block: false,
-            names: BTreeMap::new(),
-        });
+        self.node =
+            Some(Building { node, start, end: token.end, hidden, blocks: false, block: false, names: BTreeMap::new() });
         self.state = State::Entries;
     }
 

@@ -39,7 +39,9 @@ pub(super) fn too_deep(span: Span) -> Diagnostic {
 pub(super) fn version(span: Span, version: &str) -> Diagnostic {
     Diagnostic::new(codes::E0005, format!("this file says that it is KDL {}", shown(version)))
         .at(span, "specs are KDL 2")
-        .help("write `/- kdl-version 2`, or nothing, and quote and mark values as KDL 2 wants it (`#true`, `#\"raw\"#`)")
+        .help(
+            "write `/- kdl-version 2`, or nothing, and quote and mark values as KDL 2 wants it (`#true`, `#\"raw\"#`)",
+        )
 }
 
 pub(super) fn hides_nothing(span: Span) -> Diagnostic {
@@ -63,11 +65,9 @@ pub(super) fn not_number(p: &Parser<'_>, token: Token, why: NotNumber) -> Diagno
         return words::comma(p, token);
     }
     match why {
-        NotNumber::Text => {
-            Diagnostic::new(codes::E0007, format!("`{}` begins like a number and is none", shown(word)))
-                .at(span, "text that begins with a digit needs quotes")
-                .help(format!("write `{}`", in_quotes(word)))
-        }
+        NotNumber::Text => Diagnostic::new(codes::E0007, format!("`{}` begins like a number and is none", shown(word)))
+            .at(span, "text that begins with a digit needs quotes")
+            .help(format!("write `{}`", in_quotes(word))),
         NotNumber::Point => {
             Diagnostic::new(codes::E0007, format!("`{}` has no digit on one side of its point", shown(word)))
                 .at(span, "")
@@ -181,10 +181,13 @@ pub(super) fn equals(p: &Parser<'_>, token: Token, after_name: bool) -> Diagnost
     let name = before.map_or(String::new(), |before| shown(p.text_of(*before)));
     let value = value_after(p).unwrap_or_else(|| "…".to_owned());
     if after_name {
-        return Diagnostic::new(codes::E0013, format!("`{name}` is the name of a node here, and its values need no `=`"))
-            .at(span, "")
-            .help(format!("write `{name} {value}`"))
-            .help(format!("or, for a property, put `{name}={value}` on the line of its node, after the node's name"));
+        return Diagnostic::new(
+            codes::E0013,
+            format!("`{name}` is the name of a node here, and its values need no `=`"),
+        )
+        .at(span, "")
+        .help(format!("write `{name} {value}`"))
+        .help(format!("or, for a property, put `{name}={value}` on the line of its node, after the node's name"));
     }
     Diagnostic::new(codes::E0013, "this `=` has no name before it")
         .at(span, "a property is `name=value`")
@@ -215,9 +218,9 @@ pub(super) fn duplicate(p: &Parser<'_>, token: Token, first: (usize, usize)) -> 
 pub(super) fn lonely_block(span: Span, name: Option<(Span, &str)>) -> Diagnostic {
     let diagnostic = Diagnostic::new(codes::E0015, "a `{` stands on the line of its node").at(span, "");
     match name {
-        Some((place, name)) => diagnostic
-            .label(place, "perhaps of this one")
-            .help(format!("write `{} … {{` on one line", shown(name))),
+        Some((place, name)) => {
+            diagnostic.label(place, "perhaps of this one").help(format!("write `{} … {{` on one line", shown(name)))
+        }
         None => diagnostic.help("write the name of a node before it"),
     }
 }
@@ -309,8 +312,8 @@ pub(super) fn string(p: &Parser<'_>, token: Token, fault: &super::quotes::String
         Escape(at) => {
             let escape = shown(text.get(at.clone()).unwrap_or("\\"));
             let inside = text.trim_matches('"');
-            let diagnostic = Diagnostic::new(codes::E0020, format!("`{escape}` means nothing in a string"))
-                .at(place(at), "");
+            let diagnostic =
+                Diagnostic::new(codes::E0020, format!("`{escape}` means nothing in a string")).at(place(at), "");
             if token.kind == Kind::Quoted && inside.chars().count() <= 60 && !inside.contains("\\\"") {
                 return diagnostic.help(format!("write `#\"{}\"#`, where `\\` is a plain character", shown(inside)));
             }

@@ -28,7 +28,8 @@ pub(super) fn fault(p: &Parser<'_>, token: Token) -> Option<Make> {
     if word.contains(',') {
         return Some(comma);
     }
-    if word.ends_with(':') {
+    // `C:\…` is another mistake, found at the backslash.
+    if word.ends_with(':') && next.is_none_or(|next| next.kind != Kind::Backslash) {
         return Some(colon);
     }
     None

@@ -181,6 +181,17 @@ pub struct Instruction {
 
 /// Installs a seccomp filter on this process; every later call of it is judged by it.
 pub fn install_filter(filter: &[Instruction]) -> Result<()> {
+    seccomp(filter, 0)
+}
+
+/// Installs a filter that answers some calls with SECCOMP_RET_USER_NOTIF: a process that makes one
+/// stops there for as long as the listener, which becomes an open file, is kept.
+pub fn install_waiting_filter(filter: &[Instruction]) -> Result<()> {
+    const SECCOMP_FILTER_FLAG_NEW_LISTENER: usize = 8;
+    seccomp(filter, SECCOMP_FILTER_FLAG_NEW_LISTENER)
+}
+
+fn seccomp(filter: &[Instruction], flags: usize) -> Result<()> {
     const SECCOMP_SET_MODE_FILTER: usize = 1;
     #[repr(C)]
     struct Program {
@@ -191,8 +202,25 @@ pub fn install_filter(filter: &[Instruction]) -> Result<()> {
     let program = Program { length, filter: filter.as_ptr() };
     // SAFETY: `program` names `length` instructions that outlive the call; the kernel copies and
     // checks them.
-    check(unsafe { syscall(number::SECCOMP, [SECCOMP_SET_MODE_FILTER, 0, &raw const program as usize, 0, 0, 0]) })
+    check(unsafe { syscall(number::SECCOMP, [SECCOMP_SET_MODE_FILTER, flags, &raw const program as usize, 0, 0, 0]) })
         .map(drop)
+}
+
+/// Leaves a helper behind that shares this process's open files until it is killed. An execve
+/// gives the program a table of its own, so what closes there stays open in the helper.
+pub fn keep_files_open() -> Result<()> {
+    const CLONE_FILES: usize = 0x400;
+    // SAFETY: without CLONE_VM the child has its own memory, and there is one thread only. Its end
+    // is told by no signal, so that the program's own waits do not see it.
+    let pid = check(unsafe { syscall(number::CLONE, [CLONE_FILES, 0, 0, 0, 0, 0]) })?;
+    if pid != 0 {
+        return Ok(());
+    }
+    let all = SignalSet::all_but(&[]);
+    let _ = set_mask(all);
+    loop {
+        let _ = wait_for_signal(all);
+    }
 }
 
 /// The strings and pointers of an execve, made beforehand: nothing is allocated once the filter

@@ -91,7 +91,7 @@ fn only_the_documented_calls_are_made() {
 
     let mut seen = traced(&place, &[binary, "migrate", &from, &claim]);
     seen.extend(traced(&place, &[binary, "verify", &from]));
-    seen.extend(traced(&place, &[binary, "directory", "0711", &format!("{claim}/data")]));
+    seen.extend(traced(&place, &[binary, "directory", &format!("{claim}/data"), "0711"]));
     assert!(seen.contains("syncfs") && seen.contains("linkat"), "{seen:?}");
     assert_eq!(seen.difference(&all).collect::<Vec<_>>(), Vec::<&String>::new());
 }

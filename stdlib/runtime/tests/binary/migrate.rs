@@ -211,7 +211,7 @@ fn it_works_as_a_user_without_any_privilege() {
     }
     std::fs::set_permissions(place.path("claim"), PermissionsExt::from_mode(0o500)).unwrap();
     let directory = format!("{to}/data");
-    let output = as_nobody(&["directory", "0700", &directory]);
+    let output = as_nobody(&["directory", &directory, "0700"]);
     assert_eq!(status(&output), 74);
     assert!(errors(&output).contains("fsGroup"), "{}", errors(&output));
 }

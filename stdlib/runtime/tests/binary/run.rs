@@ -8,6 +8,10 @@ const NONE: &str = "filter none\n";
 
 /// A filter that kills at `mkdir` and `mkdirat` and allows everything else.
 fn no_directories(place: &Place) -> String {
+    filter_at_directories(place, 0x8000_0000)
+}
+
+fn filter_at_directories(place: &Place, action: u32) -> String {
     let (mkdir, mkdirat) = if cfg!(target_arch = "x86_64") { (83u32, 258u32) } else { (1 << 20, 34) };
     let instruction = |code: u16, yes: u8, no: u8, operand: u32| {
         let mut bytes = code.to_le_bytes().to_vec();
@@ -20,7 +24,7 @@ fn no_directories(place: &Place) -> String {
         instruction(0x15, 2, 0, mkdir),
         instruction(0x15, 1, 0, mkdirat),
         instruction(0x06, 0, 0, 0x7fff_0000),
-        instruction(0x06, 0, 0, 0x8000_0000),
+        instruction(0x06, 0, 0, action),
     ]
     .concat();
     std::fs::write(place.path("k8or/filter.bpf"), &filter).unwrap();
@@ -184,4 +188,25 @@ fn a_tree_without_its_marker_is_not_started_on() {
     std::fs::write(place.path("usr/.k8or-generation"), format!("k8or-generation 1 sha256:{hex}\n")).unwrap();
     let output = place.command(&["run", "--", "true"]).output().unwrap();
     assert_eq!(status(&output), 0, "{}", errors(&output));
+}
+
+/// How `k8orc test` finds the call: the process stops there, and /proc says where.
+#[test]
+fn a_waiting_filter_stops_the_process_at_the_call() {
+    let place = Place::new("");
+    let filter = filter_at_directories(&place, 0x7fc0_0000);
+    place.seal(&filter);
+    let conf = place.path("k8or/sealed.conf");
+    let text = std::fs::read_to_string(&conf).unwrap().replace("kill-process", "wait");
+    std::fs::write(&conf, text).unwrap();
+    let mut child = place.command(&["exec", "--", "mkdir", "made"]).spawn().unwrap();
+    let call = format!("/proc/{}/syscall", child.id());
+    let expected = if cfg!(target_arch = "x86_64") { "83 " } else { "34 " };
+    wait_until("mkdir stops at mkdir", || std::fs::read_to_string(&call).is_ok_and(|text| text.starts_with(expected)));
+    let children = format!("/proc/{0}/task/{0}/children", child.id());
+    let helper = std::fs::read_to_string(children).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!place.path("made").exists());
+    assert!(Command::new("kill").args(["-KILL", helper.trim()]).status().unwrap().success());
 }

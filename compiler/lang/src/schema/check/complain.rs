@@ -104,13 +104,6 @@ pub(super) fn too_many(def: &NodeDef, at: Span, repr: &str) -> Diagnostic {
     diagnostic.help(format!("usage: {}", def.usage()))
 }
 
-pub(super) fn property_twice(name: &str, at: Span, first: Span) -> Diagnostic {
-    Diagnostic::new(codes::E0108, format!("`{name}=` is said twice"))
-        .at(at, "again here")
-        .label(first, "first here")
-        .help("keep one of them: KDL would silently take the last")
-}
-
 pub(super) fn override_form(at: Span) -> Diagnostic {
     Diagnostic::new(codes::E0109, "`override=` takes `#true` alone")
         .at(at, "not `#true`")

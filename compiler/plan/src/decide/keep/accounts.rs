@@ -119,6 +119,7 @@ impl Accounts {
                 name: name.value.clone(),
                 uid,
                 gid,
+                comment: text(&create.comment, ""),
                 home: text(&create.home, "/nonexistent"),
                 shell: text(&create.shell, "/usr/sbin/nologin"),
             };

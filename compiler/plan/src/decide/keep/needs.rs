@@ -113,7 +113,7 @@ impl<'a> Closure<'a> {
             return known.clone();
         }
         let start = self.overlay.start(path, self.inspect).unwrap_or_else(|diagnostic| {
-            out.push(diagnostic);
+            out.push(diagnostic.note(format!("the file is {path}")));
             Start::Other
         });
         self.seen.insert(path.clone(), start.clone());

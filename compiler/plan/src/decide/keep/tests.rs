@@ -174,7 +174,8 @@ impl Base {
 
     pub fn account(&mut self, name: &str, id: u32) {
         let (home, shell) = ("/".to_string(), "/bin/sh".to_string());
-        self.facts.accounts.users.push(User { name: name.into(), uid: id, gid: id, home, shell });
+        let comment = String::new();
+        self.facts.accounts.users.push(User { name: name.into(), uid: id, gid: id, comment, home, shell });
         self.facts.accounts.groups.push(Group { name: name.into(), gid: id, members: Vec::new() });
     }
 
