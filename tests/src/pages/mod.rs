@@ -4,12 +4,14 @@
 
 mod page;
 mod provoked;
+mod run;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 pub use page::{Files, Page};
 pub use provoked::{Tests, Unfound};
+pub use run::{Bench, Outcome};
 
 use diag::codes::PAGES;
 
@@ -49,6 +51,56 @@ pub fn shapes() -> Vec<String> {
         }
     }
     wrong
+}
+
+/// Every page with "Fails" and "Fixed" does what it says, through `driver::check`.
+#[must_use]
+pub fn executed(pending: &[(&str, &str)]) -> Vec<String> {
+    let bench = Bench::new();
+    let jobs: Vec<_> = PAGES.iter().filter(|page| Page::parse(page.text).fails.is_some()).collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let mut wrong: Vec<String> = std::thread::scope(|scope| {
+        let (jobs, bench) = (&jobs, &bench);
+        let workers: Vec<_> = (0..threads)
+            .map(|first| {
+                scope.spawn(move || {
+                    let mine = jobs.iter().skip(first).step_by(threads);
+                    mine.flat_map(|page| judge(bench, page, pending)).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("a check panicked")).collect()
+    });
+    for (id, _) in pending {
+        if diag::codes::find(id).is_none() {
+            wrong.push(format!("{id}: pending, but there is no such page"));
+        }
+    }
+    wrong.sort();
+    wrong
+}
+
+fn judge(bench: &Bench, page: &diag::codes::Page, pending: &[(&str, &str)]) -> Vec<String> {
+    let id = page.code.id();
+    let parsed = Page::parse(page.text);
+    let mut wrong = Vec::new();
+    if let Some(files) = &parsed.fails {
+        let outcome = bench.check(files);
+        if let Some(complaint) = outcome.must_fail_with(page.code) {
+            wrong.push(format!("{id} \"Fails\": {complaint}\n{outcome}"));
+        }
+    }
+    if let Some(files) = &parsed.fixed {
+        let outcome = bench.check(files);
+        if let Some(complaint) = outcome.must_pass_without(page.code) {
+            wrong.push(format!("{id} \"Fixed\": {complaint}\n{outcome}"));
+        }
+    }
+    match pending.iter().any(|(pending, _)| *pending == id) {
+        true if wrong.is_empty() => vec![format!("{id}: it passes, take it off the list of pending pages")],
+        true => Vec::new(),
+        false => wrong,
+    }
 }
 
 /// Every `Provoked by` names a test that is in the sources.

@@ -109,7 +109,10 @@ mod tests {
         assert_eq!(all.find("image::read::other::it_breaks"), elsewhere);
         assert_eq!(all.find("image::read::tests::helper"), Err(Unfound::Function));
         assert_eq!(all.find("plan::read::tests::it_breaks"), Err(Unfound::Function));
-        assert_eq!(tests("compiler/lang/tests/params.rs", "#[test]\nfn a() {}\n").find("lang::tests::params::a"), Ok(()));
+        assert_eq!(
+            tests("compiler/lang/tests/params.rs", "#[test]\nfn a() {}\n").find("lang::tests::params::a"),
+            Ok(())
+        );
         assert_eq!(tests("tests/tests/suite/faults.rs", text).find("tests::faults::tests::it_breaks"), Ok(()));
     }
 }

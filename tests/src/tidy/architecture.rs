@@ -39,9 +39,7 @@ pub fn table(text: &str) -> Edges {
     for line in text.lines() {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         let ["", name, _, on, ""] = cells.as_slice() else { continue };
-        let ticked = |cell: &str| -> Vec<String> {
-            cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
-        };
+        let ticked = |cell: &str| -> Vec<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
         if let [krate] = ticked(name).as_slice() {
             rows.push((krate.clone(), ticked(on)));
         }
@@ -126,7 +124,11 @@ mod tests {
 
     #[test]
     fn differences_are_told() {
-        let same = cargo(&[("compiler/a", &[]), ("compiler/b", &["compiler/a"]), ("compiler/c", &["compiler/a", "compiler/b"])]);
+        let same = cargo(&[
+            ("compiler/a", &[]),
+            ("compiler/b", &["compiler/a"]),
+            ("compiler/c", &["compiler/a", "compiler/b"]),
+        ]);
         assert_eq!(table(TEXT), same);
         assert_eq!(edges(&table(TEXT), &same), [""; 0]);
         let other = cargo(&[("compiler/a", &["compiler/d"]), ("compiler/b", &[]), ("compiler/d", &[])]);

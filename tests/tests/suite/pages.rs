@@ -14,7 +14,7 @@ fn every_page_fails_and_is_fixed_or_names_its_test() {
 
 #[test]
 fn every_page_does_what_it_says() {
-    let _ = PENDING;
+    none(pages::executed(PENDING));
 }
 
 #[test]
