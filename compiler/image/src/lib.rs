@@ -1,1 +1,4 @@
 //! (skeleton)
+
+pub mod rewrite;
+pub mod survey;

@@ -24,7 +24,7 @@ mod walk;
 pub(crate) use image::{Document, document};
 
 /// What a base is called in the lock, in reports and annotations.
-pub(crate) fn name(base: &BaseRef) -> Result<String, Diagnostic> {
+pub fn name(base: &BaseRef) -> Result<String, Diagnostic> {
     let path = |kind: &str, path: &plan::SourcePath| format!("{kind}:{}", path.path.display());
     Ok(match base {
         BaseRef::Registry(text) => Reference::parse(text).map_err(|e| e.diagnostic(text))?.to_string(),

@@ -28,6 +28,7 @@ use plan::facts::BaseIdentity;
 use plan::platform::Platform;
 use serde_json::Value;
 
+pub use bases::name;
 pub use cache::{Cache, CacheStats, CacheUse, GcReport};
 pub use reference::{Reference, ReferenceError, ReferenceFault};
 pub use settings::{NetPolicy, Settings};

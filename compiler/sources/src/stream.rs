@@ -20,6 +20,11 @@ impl Failure {
         lock(&self.0).take()
     }
 
+    /// Keeps the first one, for whoever wraps a layer's `open` into an `io::Result`.
+    pub fn keep(&self, diagnostic: Diagnostic) {
+        self.set(diagnostic);
+    }
+
     /// Keeps the first one; its words as an error of a stream.
     pub(crate) fn set(&self, diagnostic: Diagnostic) -> io::Error {
         let error = io::Error::other(diagnostic.message.clone());

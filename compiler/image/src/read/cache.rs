@@ -1,0 +1,215 @@
+//! The cache of indexed layers: `layers/<diff-id hex>/{index,data}`.
+//!
+//! An entry appears whole, by rename from a temporary directory; concurrent builds make the
+//! same one and the first wins. `layers/of/<hex>` remembers which diff-id a stored digest
+//! unpacks to, for archives that no configuration describes. Both are checked whenever they
+//! are read, and made again when they do not hold.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use diag::text::printable;
+use diag::{Diagnostic, Diagnostics, codes};
+use formats::oci::Digest;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use sha2::{Digest as _, Sha256};
+
+use super::index::Index;
+use super::ingest::ingest;
+use super::store::Data;
+use super::{LayerInput, Options};
+
+/// Larger index files are not read; the limits of a layer keep every real one below.
+const MAX_INDEX: u64 = 4 << 30;
+
+/// Prefix of temporary directories.
+const TEMPORARY: &str = ".new-";
+
+/// A layer that lies in the cache.
+pub(super) struct Indexed {
+    pub name: String,
+    pub index: Index,
+    data: File,
+}
+
+impl Indexed {
+    /// What reading contents needs; the encoded entries go.
+    pub fn into_data(self) -> Data {
+        let Index { diff_id, data_size: size, blocks, .. } = self.index;
+        Data { name: self.name, diff_id, file: self.data, size, blocks }
+    }
+}
+
+/// The layer from the cache, or read, verified and put there.
+pub(super) fn layer(input: &LayerInput, options: &Options, notes: &mut Diagnostics) -> Result<Indexed, Diagnostic> {
+    let root = options.cache.join("layers");
+    let known = input.diff_id.or_else(|| input.digest.and_then(|digest| remembered(&root, digest)));
+    if let Some(diff_id) = known {
+        match open(&root.join(diff_id.hex()), diff_id, &input.name) {
+            Opened::Good(indexed) => return Ok(*indexed),
+            Opened::Damaged => notes.push(
+                Diagnostic::new(
+                    codes::E0511,
+                    format!("the cache entry of {} was damaged and is made again", input.name),
+                )
+                .note(format!("entry {}", diff_id.hex())),
+            ),
+            Opened::Missing => {}
+        }
+    }
+    let unwritable = |e: io::Error| unwritable(&options.cache, &e);
+    fs::create_dir_all(root.join("of")).map_err(unwritable)?;
+    let temporary = Temporary::new(&root).map_err(unwritable)?;
+    let mut data = BufWriter::with_capacity(1 << 20, &temporary.data);
+    let index = ingest(input, options, &mut data)?;
+    data.flush().map_err(unwritable)?;
+    drop(data);
+    fs::write(temporary.path.join("index"), index.encode()).map_err(unwritable)?;
+    let target = root.join(index.diff_id.hex());
+    publish(&temporary.path, &target).map_err(unwritable)?;
+    if input.diff_id.is_none() {
+        remember(&root, index.digest, index.diff_id).map_err(unwritable)?;
+    }
+    match open(&target, index.diff_id, &input.name) {
+        Opened::Good(indexed) => Ok(*indexed),
+        _ => Err(unwritable(io::Error::other("what was just written cannot be read back"))),
+    }
+}
+
+/// The cache directory cannot be written.
+pub(super) fn unwritable(cache: &Path, error: &io::Error) -> Diagnostic {
+    let path = printable(&cache.to_string_lossy());
+    Diagnostic::new(codes::E0515, format!("the cache {path} cannot be written: {}", printable(&error.to_string())))
+        .help("free some space (`k8orc cache gc`), or choose another directory for the cache")
+}
+
+enum Opened {
+    Good(Box<Indexed>),
+    Damaged,
+    Missing,
+}
+
+fn open(dir: &Path, diff_id: Digest, name: &str) -> Opened {
+    let index_path = dir.join("index");
+    let (Ok(index_file), Ok(data)) = (File::open(&index_path), File::open(dir.join("data"))) else {
+        return if dir.exists() { Opened::Damaged } else { Opened::Missing };
+    };
+    let sizes = index_file.metadata().and_then(|i| data.metadata().map(|d| (i.len(), d.len())));
+    let Ok((index_size, data_size)) = sizes else { return Opened::Damaged };
+    if index_size > MAX_INDEX {
+        return Opened::Damaged;
+    }
+    let index = fs::read(&index_path).ok().and_then(|bytes| Index::decode(&bytes));
+    match index {
+        Some(index) if index.diff_id == diff_id && index.data_size == data_size => {
+            // `cache gc` removes what was used longest ago; a cache on a read-only disk stays as it is.
+            let _ = index_file.set_modified(SystemTime::now());
+            Opened::Good(Box::new(Indexed { name: name.to_owned(), index, data }))
+        }
+        _ => Opened::Damaged,
+    }
+}
+
+/// Puts a finished entry in its place. When another build was faster, the two are equal, and
+/// when the old one was damaged, ours is better: exchanging them is right in both cases.
+fn publish(temporary: &Path, target: &Path) -> io::Result<()> {
+    match fs::rename(temporary, target) {
+        Err(e) if matches!(e.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
+            renameat_with(CWD, temporary, CWD, target, RenameFlags::EXCHANGE)?;
+            fs::remove_dir_all(temporary)
+        }
+        other => other,
+    }
+}
+
+fn remembered(root: &Path, digest: Digest) -> Option<Digest> {
+    let bytes = fs::read(root.join("of").join(digest.hex())).ok()?;
+    let (diff_id, sum) = bytes.split_at_checked(32)?;
+    (sum == checksum(digest, diff_id)).then_some(())?;
+    Some(Digest::from_bytes(diff_id.try_into().ok()?))
+}
+
+fn remember(root: &Path, digest: Digest, diff_id: Digest) -> io::Result<()> {
+    let bytes = [&diff_id.bytes()[..], &checksum(digest, diff_id.bytes())].concat();
+    let temporary = root.join("of").join(format!("{TEMPORARY}{}", unique()));
+    fs::write(&temporary, bytes)?;
+    fs::rename(&temporary, root.join("of").join(digest.hex()))
+}
+
+fn checksum(digest: Digest, diff_id: &[u8]) -> [u8; 32] {
+    Sha256::new().chain_update(digest.bytes()).chain_update(diff_id).finalize().into()
+}
+
+/// A name that no other running build uses.
+fn unique() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A directory in the making, removed unless it was published. Its data file is locked while
+/// the build lives, so that [`sweep`] can tell what a killed build left behind.
+struct Temporary {
+    path: PathBuf,
+    data: File,
+}
+
+impl Temporary {
+    fn new(root: &Path) -> io::Result<Temporary> {
+        loop {
+            let path = root.join(format!("{TEMPORARY}{}", unique()));
+            match fs::create_dir(&path) {
+                Ok(()) => {}
+                // Left behind by a killed build of the same number.
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(e) => return Err(e),
+            }
+            let data = File::create_new(path.join("data"))?;
+            data.lock()?;
+            return Ok(Temporary { path, data });
+        }
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // After `publish` the name is gone.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Removes what killed builds left in `cache` (temporary entries that nobody holds). Gives
+/// the number of entries removed.
+///
+/// # Errors
+/// When the directory cannot be listed.
+pub fn sweep(cache: &Path) -> io::Result<usize> {
+    let mut removed = 0;
+    let entries = match fs::read_dir(cache.join("layers")) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
+        other => other?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        let temporary = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes()));
+        if !temporary {
+            continue;
+        }
+        let held = match File::open(path.join("data")) {
+            Ok(data) => matches!(data.try_lock(), Err(TryLockError::WouldBlock)),
+            // Between mkdir and the data file: only a build that is running now.
+            Err(_) => is_recent(&path),
+        };
+        if !held && fs::remove_dir_all(&path).is_ok() {
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+fn is_recent(path: &Path) -> bool {
+    let modified = fs::metadata(path).and_then(|m| m.modified());
+    modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age.as_secs() < 60))
+}
