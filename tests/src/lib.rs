@@ -1,1 +1,5 @@
-//! (skeleton)
+//! What the tests share: each module helps one kind of test.
+
+pub mod fixture;
+pub mod peers;
+pub mod tidy;

@@ -1,10 +1,13 @@
-//! Images: layers in ([`read`]), layers and layouts out ([`write`]).
+//! Images: layers in ([`read`]), what they hold ([`survey`]), files made anew ([`rewrite`]),
+//! layers and layouts out ([`write`]).
 //!
 //! Nothing is unpacked: layers are indexed once into the cache and decisions are made on the
-//! index. The two directions share no types but those of `plan`.
+//! index. Reader and writer share no types but those of `plan`.
 
 mod cache_entry;
 pub mod read;
+pub mod rewrite;
+pub mod survey;
 pub mod write;
 
 pub use cache_entry::sweep;

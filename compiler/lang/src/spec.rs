@@ -1,10 +1,10 @@
 //! The Spec: what the user wrote, checked for shape and merged from all modules, nothing decided yet.
 //!
-//! Every value keeps its [`Span`], because every later refusal points at it. Lists are in source order of
-//! the merged files, which the merge makes canonical (by file, then place); no list's order has a meaning
-//! unless its comment says so.
+//! Every value keeps its [`Span`], because every later refusal points at it. Lists are sorted by what they
+//! say, so that neither the order of nodes nor that of `use` lines can be seen; only within a program's
+//! arguments the order is the written one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 pub use diag::{FileId, Span, Spanned};
@@ -38,8 +38,19 @@ pub struct Spec {
     pub workloads: Vec<Workload>,
     /// Stages; names are unique.
     pub stages: Vec<Stage>,
-    /// Checks of `k8orc test`, in the order written.
+    /// Checks of `k8orc test`.
     pub checks: Vec<Check>,
+    /// Values of `keep` and `remove` that were written with `override=#true`: see [`Spec::overrules`].
+    pub overruling: BTreeSet<Span>,
+}
+
+impl Spec {
+    /// Whether the `keep` or `remove` glob at `winner` may overrule the other one at `loser`: it says
+    /// `override=#true`, and its file imports the other's. (Equal globs are settled by the merge already.)
+    pub fn overrules(&self, winner: Span, loser: Span) -> bool {
+        let unit = self.units.iter().find(|unit| unit.file == winner.file);
+        self.overruling.contains(&winner) && unit.is_some_and(|unit| unit.imports.contains(&loser.file))
+    }
 }
 
 /// A file of the spec: the entry or a module.
@@ -55,6 +66,8 @@ pub struct Unit {
     pub entry: bool,
     /// SHA-256 of the text, lower hex, for the provenance.
     pub sha256: String,
+    /// All files that it uses, through others too.
+    pub imports: BTreeSet<FileId>,
 }
 
 /// A file of the user's, named in a spec or module: relative, normalised, without `..`.

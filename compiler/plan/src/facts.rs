@@ -62,6 +62,19 @@ pub struct PackageFacts {
     pub family: Family,
     /// Installed packages by name and architecture, sorted.
     pub packages: Vec<Package>,
+    /// Files that one package moved aside for another (dpkg-divert(1)).
+    pub diversions: Vec<Diversion>,
+}
+
+/// A path that packages other than `package` have elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diversion {
+    /// The path that they list.
+    pub from: ImagePath,
+    /// Where their file is.
+    pub to: ImagePath,
+    /// Whose file stays at `from`; `None`: nobody's, the administrator made the diversion.
+    pub package: Option<String>,
 }
 
 /// An installed package.
@@ -77,8 +90,8 @@ pub struct Package {
     pub source: Option<String>,
     /// `Essential: yes`.
     pub essential: bool,
-    /// Conjunction of alternatives, Pre-Depends and Depends together.
-    pub depends: Vec<Vec<Dependency>>,
+    /// Pre-Depends and Depends together: all must be met.
+    pub depends: Vec<Requirement>,
     /// Names that it provides, with a version where one is said.
     pub provides: Vec<(String, Option<String>)>,
     /// Paths that it lists (not normalised through links), sorted.
@@ -91,6 +104,31 @@ pub struct Package {
     pub installed_size: Option<u64>,
     /// The database's own files of this package: `/var/lib/dpkg/info/NAME.list` …
     pub database_files: Vec<ImagePath>,
+}
+
+/// What a package needs: one of these alternatives.
+///
+/// The survey says which package meets it, as versions compare differently in each family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirement {
+    /// In the order of the package.
+    pub alternatives: Vec<Dependency>,
+    /// Index in [`PackageFacts::packages`] of the first installed package that satisfies an alternative, by its
+    /// name or by what it provides.
+    pub met_by: Option<usize>,
+}
+
+impl std::fmt::Display for Requirement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (n, one) in self.alternatives.iter().enumerate() {
+            let bar = if n == 0 { "" } else { " | " };
+            match &one.version {
+                Some((op, version)) => write!(f, "{bar}{} ({op} {version})", one.name)?,
+                None => write!(f, "{bar}{}", one.name)?,
+            }
+        }
+        Ok(())
+    }
 }
 
 /// One alternative of a dependency.
@@ -120,6 +158,8 @@ pub struct User {
     pub uid: u32,
     /// Primary group id.
     pub gid: u32,
+    /// GECOS field: full name and such.
+    pub comment: String,
     /// Home directory.
     pub home: String,
     /// Login shell.

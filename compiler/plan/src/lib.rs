@@ -10,8 +10,11 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod calls;
 pub mod checks;
 pub mod decide;
+pub use lang::spec::{BaseRef, SourcePath};
+
 pub mod facts;
 pub mod kept;
 pub mod path;

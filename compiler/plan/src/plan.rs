@@ -43,6 +43,13 @@ pub struct Plan {
     pub checks: Vec<CheckPlan>,
 }
 
+impl Plan {
+    /// Whether the filter travels in the image (and `k8or` installs it).
+    pub fn profile_in_image(&self) -> bool {
+        self.deliver == lang::spec::Deliver::InImage
+    }
+}
+
 /// One platform's image.
 #[derive(Debug, Clone)]
 pub struct ImagePlan {

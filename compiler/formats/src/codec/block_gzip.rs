@@ -72,9 +72,7 @@ impl<W: Write> BlockGzip<W> {
         Ok(BlockGzip {
             out,
             block: Vec::with_capacity(BLOCK_SIZE),
-            workers: (0..threads.max(1))
-                .map(|_| worker())
-                .collect::<io::Result<_>>()?,
+            workers: (0..threads.max(1)).map(|_| worker()).collect::<io::Result<_>>()?,
             next: 0,
             pending: VecDeque::new(),
             plain: Sha256::new(),
@@ -112,13 +110,8 @@ impl<W: Write> BlockGzip<W> {
         }
         let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK_SIZE));
         self.plain.update(&block);
-        let worker = self
-            .workers
-            .get(self.next)
-            .and_then(|worker| worker.jobs.as_ref());
-        worker
-            .and_then(|jobs| jobs.send(block).ok())
-            .ok_or_else(gone)?;
+        let worker = self.workers.get(self.next).and_then(|worker| worker.jobs.as_ref());
+        worker.and_then(|jobs| jobs.send(block).ok()).ok_or_else(gone)?;
         self.pending.push_back(self.next);
         self.next = (self.next + 1) % self.workers.len();
         Ok(())
@@ -140,8 +133,7 @@ impl<W: Write> BlockGzip<W> {
 impl<W: Write> Write for BlockGzip<W> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let n = buffer.len().min(BLOCK_SIZE - self.block.len());
-        self.block
-            .extend_from_slice(buffer.get(..n).unwrap_or_default());
+        self.block.extend_from_slice(buffer.get(..n).unwrap_or_default());
         self.diff_size += n as u64;
         if self.block.len() == BLOCK_SIZE {
             self.submit()?;
@@ -162,29 +154,21 @@ fn gone() -> io::Error {
 fn worker() -> io::Result<Worker> {
     let (jobs, inbox) = sync_channel::<Vec<u8>>(2);
     let (outbox, results) = sync_channel(2);
-    let thread = std::thread::Builder::new()
-        .name("gzip".into())
-        .spawn(move || {
-            let mut compressor = Compressor::new(CompressionLvl::new(LEVEL).unwrap_or_default());
-            while let Ok(block) = inbox.recv() {
-                if outbox.send(compress(&mut compressor, &block)).is_err() {
-                    return;
-                }
+    let thread = std::thread::Builder::new().name("gzip".into()).spawn(move || {
+        let mut compressor = Compressor::new(CompressionLvl::new(LEVEL).unwrap_or_default());
+        while let Ok(block) = inbox.recv() {
+            if outbox.send(compress(&mut compressor, &block)).is_err() {
+                return;
             }
-        })?;
-    Ok(Worker {
-        jobs: Some(jobs),
-        results,
-        thread: Some(thread),
-    })
+        }
+    })?;
+    Ok(Worker { jobs: Some(jobs), results, thread: Some(thread) })
 }
 
 /// One gzip member: libdeflate writes time 0 and operating system 255 ("unknown").
 fn compress(compressor: &mut Compressor, block: &[u8]) -> io::Result<Vec<u8>> {
     let mut packed = vec![0; compressor.gzip_compress_bound(block.len())];
-    let n = compressor
-        .gzip_compress(block, &mut packed)
-        .map_err(io::Error::other)?;
+    let n = compressor.gzip_compress(block, &mut packed).map_err(io::Error::other)?;
     packed.truncate(n);
     Ok(packed)
 }

@@ -57,10 +57,7 @@ pub fn sniff(start: &[u8]) -> Option<Codec> {
 ///
 /// # Errors
 /// When the decompressor cannot be set up.
-pub fn decoder<R: BufRead + Send + 'static>(
-    codec: Codec,
-    source: R,
-) -> io::Result<Box<dyn Read + Send>> {
+pub fn decoder<R: BufRead + Send + 'static>(codec: Codec, source: R) -> io::Result<Box<dyn Read + Send>> {
     Ok(match codec {
         Codec::Plain => Box::new(source),
         Codec::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(source)),

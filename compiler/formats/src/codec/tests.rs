@@ -36,23 +36,14 @@ fn noise(len: usize) -> Vec<u8> {
 fn bytes_depend_on_the_input_alone() {
     let content = noise(3 * BLOCK_SIZE + 12345);
     let (expected, summary) = pack(&content, 1, content.len());
-    for (threads, chunk) in [
-        (1, 1000),
-        (2, 65536),
-        (3, BLOCK_SIZE),
-        (8, BLOCK_SIZE + 1),
-        (2, 7),
-    ] {
+    for (threads, chunk) in [(1, 1000), (2, 65536), (3, BLOCK_SIZE), (8, BLOCK_SIZE + 1), (2, 7)] {
         let (packed, same) = pack(&content, threads, chunk);
         assert!(packed == expected, "{threads} threads, writes of {chunk}");
         assert_eq!(same, summary);
     }
     assert_eq!(summary.diff_id, Digest::of(&content));
     assert_eq!(summary.digest, Digest::of(&expected));
-    assert_eq!(
-        (summary.diff_size, summary.size),
-        (content.len() as u64, expected.len() as u64)
-    );
+    assert_eq!((summary.diff_size, summary.size), (content.len() as u64, expected.len() as u64));
     assert!(unpack(Codec::Gzip, &expected).unwrap() == content);
     // Header: deflate, no flags, time 0, OS 255.
     assert_eq!(expected[..8], [0x1f, 0x8b, 8, 0, 0, 0, 0, 0]);
@@ -88,9 +79,7 @@ fn a_failing_stream_is_reported() {
         }
     }
     let mut writer = BlockGzip::new(Full, 2).unwrap();
-    let result = writer
-        .write_all(&noise(20 * BLOCK_SIZE))
-        .and_then(|()| writer.finish().map(|_| ()));
+    let result = writer.write_all(&noise(20 * BLOCK_SIZE)).and_then(|()| writer.finish().map(|_| ()));
     assert_eq!(result.unwrap_err().kind(), io::ErrorKind::StorageFull);
 }
 
@@ -101,11 +90,7 @@ fn a_million_empty_members_take_no_stack() {
     let mut bytes = member.repeat(1_000_000);
     bytes.extend(pack(b"end", 1, 9).0);
     let thread = std::thread::Builder::new().stack_size(128 << 10);
-    let out = thread
-        .spawn(move || unpack(Codec::Gzip, &bytes))
-        .unwrap()
-        .join()
-        .unwrap();
+    let out = thread.spawn(move || unpack(Codec::Gzip, &bytes)).unwrap().join().unwrap();
     assert_eq!(out.unwrap(), b"end");
 }
 
@@ -117,14 +102,8 @@ fn bent_streams_are_errors() {
     for (codec, good) in [(Codec::Gzip, gzip), (Codec::Zstd, zstd)] {
         assert!(unpack(codec, &good).unwrap() == content);
         assert!(unpack(codec, &good.repeat(2)).unwrap() == content.repeat(2));
-        assert!(
-            unpack(codec, &good[..good.len() - 1]).is_err(),
-            "{codec:?} cut"
-        );
-        assert!(
-            unpack(codec, &[&good[..], b"garbage!"].concat()).is_err(),
-            "{codec:?} tail"
-        );
+        assert!(unpack(codec, &good[..good.len() - 1]).is_err(), "{codec:?} cut");
+        assert!(unpack(codec, &[&good[..], b"garbage!"].concat()).is_err(), "{codec:?} tail");
     }
     let (mut gzip, _) = pack(&content, 1, 1 << 20);
     let crc = gzip.len() - 8;
@@ -149,10 +128,7 @@ fn streams_are_recognised() {
     assert_eq!(sniff(&[0; 1024]), Some(Codec::Plain));
     assert_eq!(sniff(b""), Some(Codec::Plain));
     assert_eq!(sniff(&pack(b"x", 1, 1).0), Some(Codec::Gzip));
-    assert_eq!(
-        sniff(&zstd::bulk::compress(b"x", 3).unwrap()),
-        Some(Codec::Zstd)
-    );
+    assert_eq!(sniff(&zstd::bulk::compress(b"x", 3).unwrap()), Some(Codec::Zstd));
     assert_eq!(sniff(b"PK\x03\x04 and so on"), None);
     assert_eq!(sniff(&[b'x'; 600]), None);
 }

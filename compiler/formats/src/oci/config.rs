@@ -51,32 +51,11 @@ impl ImageConfig {
         if !raw.is_object() {
             return Err(OciError::Type("(document)".into(), "an object"));
         }
-        check_case(
-            &raw,
-            &[
-                "architecture",
-                "os",
-                "variant",
-                "created",
-                "config",
-                "rootfs",
-                "history",
-            ],
-        )?;
+        check_case(&raw, &["architecture", "os", "variant", "created", "config", "rootfs", "history"])?;
         let config = object(&raw, "config")?;
         check_case(
             config,
-            &[
-                "User",
-                "Env",
-                "Entrypoint",
-                "Cmd",
-                "WorkingDir",
-                "StopSignal",
-                "Labels",
-                "ExposedPorts",
-                "Volumes",
-            ],
+            &["User", "Env", "Entrypoint", "Cmd", "WorkingDir", "StopSignal", "Labels", "ExposedPorts", "Volumes"],
         )?;
         let rootfs = object(&raw, "rootfs")?;
         check_case(rootfs, &["type", "diff_ids"])?;
@@ -85,16 +64,13 @@ impl ImageConfig {
         Ok(ImageConfig {
             platform: Platform {
                 os: text(&raw, "os", "")?.ok_or_else(|| missing("os"))?,
-                architecture: text(&raw, "architecture", "")?
-                    .ok_or_else(|| missing("architecture"))?,
+                architecture: text(&raw, "architecture", "")?.ok_or_else(|| missing("architecture"))?,
                 variant: text(&raw, "variant", "")?,
             },
             created: text(&raw, "created", "")?,
             diff_ids: diff_ids
                 .iter()
-                .map(|id| {
-                    Digest::parse(id).map_err(|e| OciError::Digest("rootfs.diff_ids".into(), e))
-                })
+                .map(|id| Digest::parse(id).map_err(|e| OciError::Digest("rootfs.diff_ids".into(), e)))
                 .collect::<Result<_, _>>()?,
             user: text(config, "User", "config.")?,
             env: strings(config, "Env", "config.")?,
@@ -122,9 +98,7 @@ fn object<'v>(raw: &'v Value, key: &str) -> Result<&'v Value, OciError> {
 fn strings(object: &Value, key: &str, at: &str) -> Result<Vec<String>, OciError> {
     let wrong = || OciError::Type(format!("{at}{key}"), "an array of strings");
     let items = array(object, key, at)?.iter();
-    items
-        .map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong))
-        .collect()
+    items.map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
 }
 
 fn keys(config: &Value, key: &str) -> Result<Vec<String>, OciError> {

@@ -78,17 +78,7 @@ impl Document {
         if !raw.is_object() {
             return Err(OciError::Type("(document)".into(), "an object"));
         }
-        check_case(
-            &raw,
-            &[
-                "schemaVersion",
-                "mediaType",
-                "config",
-                "layers",
-                "manifests",
-                "annotations",
-            ],
-        )?;
+        check_case(&raw, &["schemaVersion", "mediaType", "config", "layers", "manifests", "annotations"])?;
         let has = |key| raw.get(key).is_some_and(|value| !value.is_null());
         let said = text(&raw, "mediaType", "")?;
         let is_index = has("manifests");
@@ -97,8 +87,7 @@ impl Document {
             return Err(OciError::Ambiguous);
         }
         let declared = said.as_deref().or(expected).unwrap_or_default();
-        if !(is_index || is_manifest) || raw.get("schemaVersion").and_then(Value::as_u64) != Some(2)
-        {
+        if !(is_index || is_manifest) || raw.get("schemaVersion").and_then(Value::as_u64) != Some(2) {
             return Err(OciError::Unknown(show(declared)));
         }
         let (types, what) = if is_index {
@@ -107,28 +96,16 @@ impl Document {
             ([media::MANIFEST, media::DOCKER_MANIFEST], "a manifest")
         };
         let mut media_type = types[0];
-        for declared in [
-            expected.filter(|e| e.starts_with("application/vnd.")),
-            said.as_deref(),
-        ] {
+        for declared in [expected.filter(|e| e.starts_with("application/vnd.")), said.as_deref()] {
             let Some(declared) = declared else { continue };
             let found = types.iter().find(|t| **t == declared);
-            media_type = found.ok_or_else(|| OciError::MediaType {
-                said: show(declared),
-                what,
-            })?;
+            media_type = found.ok_or_else(|| OciError::MediaType { said: show(declared), what })?;
         }
         if is_index {
             let manifests = descriptors(&raw, "manifests")?;
-            return Ok(Document::Index(Index {
-                media_type,
-                manifests,
-                raw,
-            }));
+            return Ok(Document::Index(Index { media_type, manifests, raw }));
         }
-        let config = raw
-            .get("config")
-            .ok_or_else(|| OciError::Missing("config".into()))?;
+        let config = raw.get("config").ok_or_else(|| OciError::Missing("config".into()))?;
         Ok(Document::Manifest(Manifest {
             media_type,
             config: descriptor(config, "config")?,
@@ -166,34 +143,19 @@ impl Descriptor {
 
 fn descriptors(raw: &Value, key: &'static str) -> Result<Vec<Descriptor>, OciError> {
     let items = array(raw, key, "")?.iter().enumerate();
-    items
-        .map(|(at, item)| descriptor(item, &format!("{key}[{at}]")))
-        .collect()
+    items.map(|(at, item)| descriptor(item, &format!("{key}[{at}]"))).collect()
 }
 
 fn descriptor(value: &Value, at: &str) -> Result<Descriptor, OciError> {
     if !value.is_object() {
         return Err(OciError::Type(at.into(), "an object"));
     }
-    check_case(
-        value,
-        &[
-            "mediaType",
-            "digest",
-            "size",
-            "platform",
-            "annotations",
-            "urls",
-            "data",
-        ],
-    )?;
+    check_case(value, &["mediaType", "digest", "size", "platform", "annotations", "urls", "data"])?;
     let dot = format!("{at}.");
     let digest = text(value, "digest", &dot)?;
     let digest = digest.ok_or_else(|| OciError::Missing(format!("{dot}digest")))?;
     let digest = Digest::parse(&digest).map_err(|e| OciError::Digest(format!("{dot}digest"), e))?;
-    let size = value
-        .get("size")
-        .ok_or_else(|| OciError::Missing(format!("{dot}size")))?;
+    let size = value.get("size").ok_or_else(|| OciError::Missing(format!("{dot}size")))?;
     let size = size.as_u64().filter(|size| i64::try_from(*size).is_ok());
     Ok(Descriptor {
         media_type: text(value, "mediaType", &dot)?.unwrap_or_default(),
@@ -225,11 +187,7 @@ fn annotations(value: &Value, at: &str) -> Result<BTreeMap<String, String>, OciE
 }
 
 /// An object of strings; absent and null are empty.
-pub(super) fn string_map(
-    value: &Value,
-    key: &str,
-    at: &str,
-) -> Result<BTreeMap<String, String>, OciError> {
+pub(super) fn string_map(value: &Value, key: &str, at: &str) -> Result<BTreeMap<String, String>, OciError> {
     let wrong = || OciError::Type(format!("{at}{key}"), "an object of strings");
     match value.get(key) {
         None | Some(Value::Null) => Ok(BTreeMap::new()),

@@ -126,10 +126,7 @@ impl<'de> Visitor<'de> for Unique {
         while let Some(key) = access.next_key::<String>()? {
             let value = access.next_value_seed(Unique)?;
             if map.contains_key(&key) {
-                return Err(A::Error::custom(format_args!(
-                    "the key {} is given twice",
-                    show(&key)
-                )));
+                return Err(A::Error::custom(format_args!("the key {} is given twice", show(&key))));
             }
             map.insert(key, value);
         }

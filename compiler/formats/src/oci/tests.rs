@@ -22,19 +22,14 @@ fn manifest() -> Value {
 
 fn refused(value: &Value, expected: Option<&str>) -> String {
     let bytes = serde_json::to_vec(value).unwrap();
-    Document::parse(&bytes, expected)
-        .expect_err("must be refused")
-        .to_string()
+    Document::parse(&bytes, expected).expect_err("must be refused").to_string()
 }
 
 #[test]
 fn digests_are_validated() {
     let digest = Digest::parse(&format!("sha256:{HEX}")).unwrap();
     assert_eq!(digest, Digest::of(b""));
-    assert_eq!(
-        (digest.hex().as_str(), digest.to_string()),
-        (HEX, format!("sha256:{HEX}"))
-    );
+    assert_eq!((digest.hex().as_str(), digest.to_string()), (HEX, format!("sha256:{HEX}")));
     // CVE-2024-3727: a digest used as a path.
     for bad in [
         "",
@@ -58,10 +53,7 @@ fn a_manifest_is_read_and_kept_whole() {
     let Document::Manifest(read) = Document::parse(&bytes, Some(media::MANIFEST)).unwrap() else {
         panic!("not a manifest")
     };
-    assert_eq!(
-        (read.layers.len(), read.layers[0].size, read.config.size),
-        (1, 3, 2)
-    );
+    assert_eq!((read.layers.len(), read.layers[0].size, read.config.size), (1, 3, 2));
     assert_eq!(read.annotations["a"], "b");
     assert_eq!(read.raw["unknown"]["kept"], json!([1, 2.5, null]));
     // An HTTP type such as application/json says nothing and contradicts nothing.
@@ -79,14 +71,9 @@ fn an_index_is_read() {
         }],
     });
     let bytes = serde_json::to_vec(&index).unwrap();
-    let Document::Index(read) = Document::parse(&bytes, None).unwrap() else {
-        panic!()
-    };
+    let Document::Index(read) = Document::parse(&bytes, None).unwrap() else { panic!() };
     let platform = read.manifests[0].platform.clone().unwrap();
-    assert_eq!(
-        (platform.os.as_str(), platform.variant.as_deref()),
-        ("linux", Some("v7"))
-    );
+    assert_eq!((platform.os.as_str(), platform.variant.as_deref()), ("linux", Some("v7")));
     assert_eq!(read.manifests[0].to_value(), index["manifests"][0]);
 }
 
@@ -105,62 +92,25 @@ fn bent_documents_are_refused() {
     };
     let cases = [
         (edit("/manifests", json!([])), None, "two different images"),
-        (
-            edit("/mediaType", json!(media::INDEX)),
-            None,
-            "does not belong to a manifest",
-        ),
-        (
-            manifest(),
-            Some(media::DOCKER_LIST),
-            "does not belong to a manifest",
-        ),
-        (
-            edit("/schemaVersion", json!(1)),
-            None,
-            "neither an image manifest nor an index",
-        ),
+        (edit("/mediaType", json!(media::INDEX)), None, "does not belong to a manifest"),
+        (manifest(), Some(media::DOCKER_LIST), "does not belong to a manifest"),
+        (edit("/schemaVersion", json!(1)), None, "neither an image manifest nor an index"),
         (json!({"schemaVersion": 2}), None, "neither"),
         (json!([]), None, "not an object"),
-        (
-            edit("/Layers", json!([])),
-            None,
-            "differs from layers only in case",
-        ),
-        (
-            edit("/layers/0/digest", json!("sha256:x")),
-            None,
-            "layers[0].digest holds a malformed",
-        ),
-        (
-            edit("/layers/0/size", json!(-1)),
-            None,
-            "layers[0].size is not a size",
-        ),
-        (
-            edit("/layers/0/size", json!(u64::MAX)),
-            None,
-            "layers[0].size is not a size",
-        ),
+        (edit("/Layers", json!([])), None, "differs from layers only in case"),
+        (edit("/layers/0/digest", json!("sha256:x")), None, "layers[0].digest holds a malformed"),
+        (edit("/layers/0/size", json!(-1)), None, "layers[0].size is not a size"),
+        (edit("/layers/0/size", json!(u64::MAX)), None, "layers[0].size is not a size"),
         (edit("/layers", json!({})), None, "layers is not an array"),
         (edit("/config", json!("x")), None, "config is not an object"),
-        (
-            edit("/annotations", json!({"a": 1})),
-            None,
-            "annotations is not an object of strings",
-        ),
+        (edit("/annotations", json!({"a": 1})), None, "annotations is not an object of strings"),
     ];
     for (document, expected, message) in cases {
         let error = refused(&document, expected);
         assert!(error.contains(message), "{error:?} lacks {message:?}");
     }
     let twice = br#"{"schemaVersion":2,"layers":[],"layers":[]}"#;
-    assert!(
-        Document::parse(twice, None)
-            .unwrap_err()
-            .to_string()
-            .contains("given twice")
-    );
+    assert!(Document::parse(twice, None).unwrap_err().to_string().contains("given twice"));
     let deep = [b"[".repeat(100_000), b"]".repeat(100_000)].concat();
     assert!(matches!(parse(&deep), Err(OciError::Json(_))));
     assert_eq!(parse(&vec![b' '; (4 << 20) + 1]), Err(OciError::TooLarge));
@@ -180,14 +130,8 @@ fn a_docker_configuration_is_read() {
         "history": [{"created_by": "x", "empty_layer": true}],
     });
     let read = ImageConfig::parse(&serde_json::to_vec(&config).unwrap()).unwrap();
-    assert_eq!(
-        (read.user, read.entrypoint.len(), read.cmd),
-        (None, 0, vec!["sh".to_owned()])
-    );
-    assert_eq!(
-        (read.exposed_ports, read.diff_ids.len()),
-        (vec!["80/tcp".to_owned()], 1)
-    );
+    assert_eq!((read.user, read.entrypoint.len(), read.cmd), (None, 0, vec!["sh".to_owned()]));
+    assert_eq!((read.exposed_ports, read.diff_ids.len()), (vec!["80/tcp".to_owned()], 1));
     assert_eq!(read.raw["config"]["Healthcheck"]["Test"][0], "NONE");
     for (pointer, value) in [
         ("/config/Env", json!("x")),
@@ -199,10 +143,7 @@ fn a_docker_configuration_is_read() {
     ] {
         let mut bent = config.clone();
         *bent.pointer_mut(pointer).unwrap() = value;
-        assert!(
-            ImageConfig::parse(&serde_json::to_vec(&bent).unwrap()).is_err(),
-            "{pointer}"
-        );
+        assert!(ImageConfig::parse(&serde_json::to_vec(&bent).unwrap()).is_err(), "{pointer}");
     }
 }
 
@@ -233,7 +174,6 @@ proptest! {
 
 #[test]
 fn canonical_json_sorts_and_is_compact() {
-    let value: Value =
-        serde_json::from_str(r#"{"b": [1, {"z": 0, "a": "\n"}], "a": null}"#).unwrap();
+    let value: Value = serde_json::from_str(r#"{"b": [1, {"z": 0, "a": "\n"}], "a": null}"#).unwrap();
     assert_eq!(canonical(&value), br#"{"a":null,"b":[1,{"a":"\n","z":0}]}"#);
 }

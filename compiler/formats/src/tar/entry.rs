@@ -12,11 +12,7 @@ use super::{BLOCK, Entry, Kind};
 
 impl<R: Read> Reader<R> {
     /// Puts an entry together from its header and the extensions before it.
-    pub(super) fn entry(
-        &mut self,
-        header: &Header,
-        ext: Extensions,
-    ) -> Result<Entry, TarErrorKind> {
+    pub(super) fn entry(&mut self, header: &Header, ext: Extensions) -> Result<Entry, TarErrorKind> {
         let mut pax = ext.pax.unwrap_or_default();
         let path = self.path(header, ext.long_name, pax.path.take())?;
         self.name = Some(path.clone());
@@ -37,11 +33,7 @@ impl<R: Read> Reader<R> {
             gid: id(pax.gid.map_or_else(|| header.gid(), Ok)?, "gid")?,
             size: stored,
             mtime: pax.mtime.map_or_else(|| header.mtime(), Ok)?,
-            link: if matches!(kind, Kind::Symlink | Kind::Hardlink) {
-                link
-            } else {
-                Vec::new()
-            },
+            link: if matches!(kind, Kind::Symlink | Kind::Hardlink) { link } else { Vec::new() },
             xattrs: std::mem::take(&mut pax.xattrs),
             device: device(header, kind)?,
             sparse: None,
@@ -50,22 +42,14 @@ impl<R: Read> Reader<R> {
         self.sparse(header, &pax, &mut entry)?;
         if entry.path.len() > self.limits.name || entry.link.len() > self.limits.name {
             let limit = self.limits.name as u64;
-            return Err(TarErrorKind::TooLarge {
-                what: "a name",
-                limit,
-            });
+            return Err(TarErrorKind::TooLarge { what: "a name", limit });
         }
         self.size = entry.size;
         self.map = entry.sparse.clone();
         Ok(entry)
     }
 
-    fn path(
-        &self,
-        header: &Header,
-        long: Option<Vec<u8>>,
-        pax: Option<Vec<u8>>,
-    ) -> Result<Vec<u8>, TarErrorKind> {
+    fn path(&self, header: &Header, long: Option<Vec<u8>>, pax: Option<Vec<u8>>) -> Result<Vec<u8>, TarErrorKind> {
         if let Some(path) = one_name(long, pax, "name")? {
             return Ok(path);
         }
@@ -93,12 +77,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// Finds the sparse map, reads what of it stands before the data, and checks it.
-    fn sparse(
-        &mut self,
-        header: &Header,
-        pax: &Pax,
-        entry: &mut Entry,
-    ) -> Result<(), TarErrorKind> {
+    fn sparse(&mut self, header: &Header, pax: &Pax, entry: &mut Entry) -> Result<(), TarErrorKind> {
         let max = self.limits.segments;
         let (map, size) = match (sparse::from_pax(pax, max)?, header.typeflag()) {
             (PaxSparse::No, b'S') => (self.old_gnu_map(header)?, header.sparse_real_size()?),
@@ -122,10 +101,7 @@ impl<R: Read> Reader<R> {
         self.holes = self.holes.saturating_add(size - self.stored);
         if self.holes > self.limits.holes {
             let limit = self.limits.holes;
-            return Err(TarErrorKind::TooLarge {
-                what: "the sum of all holes",
-                limit,
-            });
+            return Err(TarErrorKind::TooLarge { what: "the sum of all holes", limit });
         }
         entry.size = size;
         entry.sparse = Some(map);
@@ -181,10 +157,7 @@ impl<R: Read> Reader<R> {
                     (None, _) => (Some(number), None),
                     (count, None) => (count, Some(number)),
                     (count, Some(offset)) => {
-                        let segment = Segment {
-                            offset,
-                            len: number,
-                        };
+                        let segment = Segment { offset, len: number };
                         sparse::push(&mut map, segment, self.limits.segments)?;
                         (count, None)
                     }
@@ -199,11 +172,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
-fn one_name(
-    long: Option<Vec<u8>>,
-    pax: Option<Vec<u8>>,
-    what: &'static str,
-) -> Result<Option<Vec<u8>>, TarErrorKind> {
+fn one_name(long: Option<Vec<u8>>, pax: Option<Vec<u8>>, what: &'static str) -> Result<Option<Vec<u8>>, TarErrorKind> {
     match (long, pax) {
         (Some(long), Some(pax)) if long != pax => Err(TarErrorKind::NamesDiffer(what)),
         (long, pax) => Ok(pax.or(long)),
@@ -235,10 +204,6 @@ fn device(header: &Header, kind: Kind) -> Result<(u32, u32), TarErrorKind> {
     if !matches!(kind, Kind::CharDevice | Kind::BlockDevice) {
         return Ok((0, 0));
     }
-    let part =
-        |number: u64, field| u32::try_from(number).map_err(|_| TarErrorKind::OutOfRange(field));
-    Ok((
-        part(header.major()?, "devmajor")?,
-        part(header.minor()?, "devminor")?,
-    ))
+    let part = |number: u64, field| u32::try_from(number).map_err(|_| TarErrorKind::OutOfRange(field));
+    Ok((part(header.major()?, "devmajor")?, part(header.minor()?, "devminor")?))
 }

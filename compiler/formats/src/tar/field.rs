@@ -46,11 +46,7 @@ impl<'a> Header<'a> {
     /// The name prefix of ustar: 155 bytes, or 131 in star's variant, which keeps times
     /// behind it ("tar\0" in the last four bytes).
     pub fn prefix(&self) -> &'a [u8] {
-        let len = if self.bytes(508, 4) == b"tar\0" {
-            131
-        } else {
-            155
-        };
+        let len = if self.bytes(508, 4) == b"tar\0" { 131 } else { 155 };
         until_nul(self.bytes(345, len))
     }
 
@@ -113,11 +109,7 @@ impl<'a> Header<'a> {
             plain += i64::from(byte);
             signed_sum += i64::from(byte.cast_signed());
         }
-        if said == plain || said == signed_sum {
-            Ok(())
-        } else {
-            Err(TarErrorKind::Checksum)
-        }
+        if said == plain || said == signed_sum { Ok(()) } else { Err(TarErrorKind::Checksum) }
     }
 }
 
@@ -159,8 +151,6 @@ fn base256(field: &[u8]) -> Option<i64> {
     let (first, rest) = field.split_first()?;
     // The marker bit is not part of the number: the sign stands in the bit below it.
     let first = i128::from((first << 1).cast_signed() >> 1);
-    let number = rest
-        .iter()
-        .fold(first, |sum, &b| (sum << 8) | i128::from(b));
+    let number = rest.iter().fold(first, |sum, &b| (sum << 8) | i128::from(b));
     i64::try_from(number).ok()
 }

@@ -30,28 +30,18 @@ type Record<'a> = (&'a [u8], &'a [u8]);
 pub(super) fn records(mut bytes: &[u8]) -> Result<Vec<Record<'_>>, TarErrorKind> {
     let mut found = Vec::new();
     while !bytes.is_empty() {
-        let space = bytes
-            .iter()
-            .take(20)
-            .position(|&b| b == b' ')
-            .ok_or(TarErrorKind::PaxRecord("no length"))?;
+        let space = bytes.iter().take(20).position(|&b| b == b' ').ok_or(TarErrorKind::PaxRecord("no length"))?;
         let (digits, _) = bytes.split_at_checked(space).unwrap_or_default();
         let length = decimal(digits)
             .and_then(|n| usize::try_from(n).ok())
             .ok_or(TarErrorKind::PaxRecord("the length is not a number"))?;
-        let (record, rest) = bytes
-            .split_at_checked(length)
-            .ok_or(TarErrorKind::PaxRecord(
-                "the length reaches past the header",
-            ))?;
+        let (record, rest) =
+            bytes.split_at_checked(length).ok_or(TarErrorKind::PaxRecord("the length reaches past the header"))?;
         let body = record
             .get(space + 1..)
             .and_then(|body| body.strip_suffix(b"\n"))
             .ok_or(TarErrorKind::PaxRecord("it does not end in a newline"))?;
-        let equals = body
-            .iter()
-            .position(|&b| b == b'=')
-            .ok_or(TarErrorKind::PaxRecord("no equals sign"))?;
+        let equals = body.iter().position(|&b| b == b'=').ok_or(TarErrorKind::PaxRecord("no equals sign"))?;
         let (key, value) = body.split_at_checked(equals).unwrap_or_default();
         if key.is_empty() || key.contains(&0) {
             return Err(TarErrorKind::PaxRecord("the key is empty or holds a NUL"));

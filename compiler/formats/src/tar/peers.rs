@@ -9,28 +9,17 @@ use super::*;
 
 /// Says why a test is skipped; a failure when nothing may be.
 fn skip(why: &str) {
-    assert_ne!(
-        std::env::var("K8ORC_REQUIRE").as_deref(),
-        Ok("all"),
-        "{why}"
-    );
+    assert_ne!(std::env::var("K8ORC_REQUIRE").as_deref(), Ok("all"), "{why}");
     eprintln!("skipped: {why}");
 }
 
 fn has(program: &str) -> bool {
-    Command::new(program)
-        .arg("--version")
-        .output()
-        .is_ok_and(|out| out.status.success())
+    Command::new(program).arg("--version").output().is_ok_and(|out| out.status.success())
 }
 
 fn run(command: &mut Command) -> Vec<u8> {
     let out = command.output().unwrap();
-    assert!(
-        out.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&out.stderr)
-    );
+    assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
     out.stdout
 }
 
@@ -39,9 +28,7 @@ fn read(bytes: &[u8]) -> BTreeMap<String, (Entry, Vec<u8>)> {
     let mut all = BTreeMap::new();
     while let Some(entry) = reader.next_entry().unwrap() {
         let content = reader.read_all(64 << 20).unwrap();
-        let name = String::from_utf8_lossy(&entry.path)
-            .trim_end_matches('/')
-            .to_owned();
+        let name = String::from_utf8_lossy(&entry.path).trim_end_matches('/').to_owned();
         all.insert(name, (entry, content));
     }
     all
@@ -75,17 +62,12 @@ fn gnu_tar_archives_in_every_format() {
     std::fs::write(root.join("plain"), vec![b'p'; 1000]).unwrap();
     std::fs::hard_link(root.join("plain"), root.join("second")).unwrap();
     let content = sparse_file(&root.join("sparse"));
-    std::fs::File::create(root.join("hole"))
-        .unwrap()
-        .set_len(1 << 20)
-        .unwrap();
+    std::fs::File::create(root.join("hole")).unwrap().set_len(1 << 20).unwrap();
     let formats = ["gnu", "oldgnu", "posix 0.0", "posix 0.1", "posix 1.0"];
     for format in formats {
         let mut command = Command::new("tar");
         let (name, version) = format.split_once(' ').unwrap_or((format, ""));
-        command
-            .current_dir(&root)
-            .args(["--sort=name", "--format", name, "-S", "-cf", "-"]);
+        command.current_dir(&root).args(["--sort=name", "--format", name, "-S", "-cf", "-"]);
         if !version.is_empty() {
             command.arg(format!("--sparse-version={version}"));
         }
@@ -95,18 +77,13 @@ fn gnu_tar_archives_in_every_format() {
         assert_eq!(all["./second"].0.kind, Kind::Hardlink, "{format}");
         assert_eq!(all["./second"].0.link, b"./plain", "{format}");
         assert!(all["./sparse"].0.sparse.is_some(), "{format}");
-        assert!(
-            all["./sparse"].1 == content,
-            "{format}: sparse content differs"
-        );
+        assert!(all["./sparse"].1 == content, "{format}: sparse content differs");
         assert_eq!(all["./hole"].1, vec![0; 1 << 20], "{format}");
     }
     // v7 and ustar cannot hold the long names; they get the short ones.
     for format in ["v7", "ustar"] {
         let mut command = Command::new("tar");
-        command
-            .current_dir(&root)
-            .args(["--format", format, "-cf", "-", "plain", "second"]);
+        command.current_dir(&root).args(["--format", format, "-cf", "-", "plain", "second"]);
         let all = read(&run(&mut command));
         assert_eq!(all["plain"].1, vec![b'p'; 1000], "{format}");
         assert_eq!(all["second"].0.kind, Kind::Hardlink, "{format}");
@@ -120,17 +97,12 @@ fn gnu_tar_xattrs() {
     }
     let dir = tempfile::tempdir_in(".").unwrap();
     std::fs::write(dir.path().join("f"), b"x").unwrap();
-    let set = Command::new("setfattr")
-        .args(["-n", "user.k8orc", "-v", "0x0a000a"])
-        .arg(dir.path().join("f"))
-        .status();
+    let set = Command::new("setfattr").args(["-n", "user.k8orc", "-v", "0x0a000a"]).arg(dir.path().join("f")).status();
     if !set.is_ok_and(|status| status.success()) {
         return skip("setfattr is not installed, or the file system has no user attributes");
     }
     let mut command = Command::new("tar");
-    command
-        .current_dir(dir.path())
-        .args(["--xattrs", "--format=posix", "-cf", "-", "f"]);
+    command.current_dir(dir.path()).args(["--xattrs", "--format=posix", "-cf", "-", "f"]);
     let all = read(&run(&mut command));
     assert_eq!(all["f"].0.xattrs[b"user.k8orc".as_slice()], b"\n\0\n");
 }
@@ -162,29 +134,16 @@ fn python_archives() {
         return skip("python3 is not installed");
     }
     for format in ["gnu", "pax", "ustar"] {
-        let all = read(&run(Command::new("python3").args([
-            "-c",
-            PYTHON_WRITE,
-            format,
-        ])));
+        let all = read(&run(Command::new("python3").args(["-c", PYTHON_WRITE, format])));
         let (entry, content) = &all["a/b"];
-        assert_eq!(
-            (entry.mode, entry.mtime, &content[..]),
-            (0o4711, 1_700_000_000, &b"content"[..])
-        );
+        assert_eq!((entry.mode, entry.mtime, &content[..]), (0o4711, 1_700_000_000, &b"content"[..]));
         assert_eq!(all["a/l"].0.link, b"../x");
         assert_eq!(all["a/h"].0.link, b"a/b");
-        assert_eq!(
-            (all["dev"].0.kind, all["dev"].0.device),
-            (Kind::CharDevice, (5, 1))
-        );
+        assert_eq!((all["dev"].0.kind, all["dev"].0.device), (Kind::CharDevice, (5, 1)));
         assert_eq!(all["p"].0.kind, Kind::Fifo);
         if format != "ustar" {
             let (entry, content) = &all[&"n".repeat(200)];
-            assert_eq!(
-                (entry.uid, entry.gid, &content[..]),
-                (3_000_000, 4_000_000, &b"long"[..])
-            );
+            assert_eq!((entry.uid, entry.gid, &content[..]), (3_000_000, 4_000_000, &b"long"[..]));
             assert_eq!(all["uü"].0.mtime, -5);
         }
     }
@@ -225,13 +184,8 @@ fn others_read_what_we_write() {
         "t".repeat(120)
     );
     assert_eq!(String::from_utf8_lossy(&python), expected);
-    let listed = run(Command::new("tar")
-        .args(["--utc", "--numeric-owner", "-tvf"])
-        .arg(&path));
+    let listed = run(Command::new("tar").args(["--utc", "--numeric-owner", "-tvf"]).arg(&path));
     let listed = String::from_utf8_lossy(&listed);
     assert!(listed.contains("-rw-r----- 9000000/8"), "{listed}");
-    assert!(
-        listed.contains(&format!("usr/link -> {}", "t".repeat(120))),
-        "{listed}"
-    );
+    assert!(listed.contains(&format!("usr/link -> {}", "t".repeat(120))), "{listed}");
 }

@@ -24,12 +24,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits {
-            extensions: 1 << 20,
-            name: 32 << 10,
-            segments: 65536,
-            holes: 4 << 30,
-        }
+        Limits { extensions: 1 << 20, name: 32 << 10, segments: 65536, holes: 4 << 30 }
     }
 }
 
@@ -116,10 +111,7 @@ impl<R: Read> Reader<R> {
     /// As [`Reader::read`], and `TooLarge`.
     pub fn read_all(&mut self, limit: u64) -> Result<Vec<u8>, TarError> {
         if self.size - self.position > limit {
-            return Err(self.error(TarErrorKind::TooLarge {
-                what: "the file",
-                limit,
-            }));
+            return Err(self.error(TarErrorKind::TooLarge { what: "the file", limit }));
         }
         let mut all = Vec::new();
         let mut chunk = vec![0; 64 << 10];
@@ -153,11 +145,7 @@ impl<R: Read> Reader<R> {
     }
 
     fn error(&self, kind: TarErrorKind) -> TarError {
-        TarError {
-            offset: self.start,
-            entry: self.name.clone(),
-            kind,
-        }
+        TarError { offset: self.start, entry: self.name.clone(), kind }
     }
 
     fn advance(&mut self) -> Result<Option<Entry>, TarErrorKind> {
@@ -169,14 +157,9 @@ impl<R: Read> Reader<R> {
         loop {
             self.start = self.offset;
             let Some(block) = self.header_block()? else {
-                let dangling = extensions.pax.is_some()
-                    || extensions.long_name.is_some()
-                    || extensions.long_link.is_some();
-                return if dangling {
-                    Err(TarErrorKind::Dangling)
-                } else {
-                    Ok(None)
-                };
+                let dangling =
+                    extensions.pax.is_some() || extensions.long_name.is_some() || extensions.long_link.is_some();
+                return if dangling { Err(TarErrorKind::Dangling) } else { Ok(None) };
             };
             let header = Header(&block);
             match header.typeflag() {
@@ -252,19 +235,12 @@ impl<R: Read> Reader<R> {
     }
 
     /// The content of an extension header, within the limit for one entry.
-    fn extension(
-        &mut self,
-        header: &Header,
-        ext: &mut Extensions,
-    ) -> Result<Vec<u8>, TarErrorKind> {
+    fn extension(&mut self, header: &Header, ext: &mut Extensions) -> Result<Vec<u8>, TarErrorKind> {
         let size = header.size()?;
         ext.bytes = ext.bytes.saturating_add(size);
         let limit = self.limits.extensions;
         if ext.bytes > limit {
-            return Err(TarErrorKind::TooLarge {
-                what: "the extension header",
-                limit,
-            });
+            return Err(TarErrorKind::TooLarge { what: "the extension header", limit });
         }
         self.set_stored(size);
         let mut bytes = Vec::new();
@@ -277,11 +253,7 @@ impl<R: Read> Reader<R> {
         Ok(bytes)
     }
 
-    fn long_name(
-        &mut self,
-        header: &Header,
-        ext: &mut Extensions,
-    ) -> Result<Vec<u8>, TarErrorKind> {
+    fn long_name(&mut self, header: &Header, ext: &mut Extensions) -> Result<Vec<u8>, TarErrorKind> {
         let bytes = self.extension(header, ext)?;
         Ok(bytes.split(|&b| b == 0).next().unwrap_or_default().to_vec())
     }
@@ -292,9 +264,7 @@ impl<R: Read> Reader<R> {
     }
 
     fn read_stored(&mut self, buffer: &mut [u8]) -> Result<usize, TarErrorKind> {
-        let want = usize::try_from(self.stored)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
+        let want = usize::try_from(self.stored).unwrap_or(usize::MAX).min(buffer.len());
         let buffer = buffer.get_mut(..want).unwrap_or_default();
         if buffer.is_empty() {
             return Ok(0);
@@ -308,9 +278,7 @@ impl<R: Read> Reader<R> {
     }
 
     fn skip_stored(&mut self) -> Result<(), TarErrorKind> {
-        self.stored = self
-            .stored
-            .saturating_add(std::mem::take(&mut self.padding));
+        self.stored = self.stored.saturating_add(std::mem::take(&mut self.padding));
         if self.stored == 0 {
             return Ok(());
         }
@@ -328,11 +296,7 @@ impl<R: Read> Reader<R> {
         if buffer.is_empty() {
             return Ok(0);
         }
-        let n = if self.map.is_none() {
-            self.read_stored(buffer)?
-        } else {
-            self.read_sparse(buffer)?
-        };
+        let n = if self.map.is_none() { self.read_stored(buffer)? } else { self.read_sparse(buffer)? };
         self.position += n as u64;
         Ok(n)
     }

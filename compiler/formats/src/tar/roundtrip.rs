@@ -25,46 +25,26 @@ fn entries() -> impl Strategy<Value = (Entry, Vec<u8>)> {
     let xattrs = proptest::collection::btree_map(key, value, 0..3);
     let ids = (0..u32::MAX, 0..u32::MAX, 0u32..0o10000, any::<i64>());
     let content = proptest::collection::vec(any::<u8>(), 0..1500);
-    (
-        kind,
-        names(),
-        names(),
-        xattrs,
-        ids,
-        content,
-        (0u32..2_000_000, 0u32..2_000_000),
+    (kind, names(), names(), xattrs, ids, content, (0u32..2_000_000, 0u32..2_000_000)).prop_map(
+        |(kind, path, link, xattrs, (uid, gid, mode, mtime), content, device)| {
+            let mut entry = Entry { xattrs, uid, gid, mode, mtime, ..Entry::new(path, kind) };
+            while kind == Kind::File && entry.path.ends_with(b"/") {
+                entry.path.push(b'f');
+            }
+            if kind == Kind::Directory && !entry.path.ends_with(b"/") {
+                entry.path.push(b'/');
+            }
+            if matches!(kind, Kind::Symlink | Kind::Hardlink) {
+                entry.link = link;
+            }
+            if kind == Kind::CharDevice {
+                entry.device = device;
+            }
+            let content = if kind == Kind::File { content } else { Vec::new() };
+            entry.size = content.len() as u64;
+            (entry, content)
+        },
     )
-        .prop_map(
-            |(kind, path, link, xattrs, (uid, gid, mode, mtime), content, device)| {
-                let mut entry = Entry {
-                    xattrs,
-                    uid,
-                    gid,
-                    mode,
-                    mtime,
-                    ..Entry::new(path, kind)
-                };
-                while kind == Kind::File && entry.path.ends_with(b"/") {
-                    entry.path.push(b'f');
-                }
-                if kind == Kind::Directory && !entry.path.ends_with(b"/") {
-                    entry.path.push(b'/');
-                }
-                if matches!(kind, Kind::Symlink | Kind::Hardlink) {
-                    entry.link = link;
-                }
-                if kind == Kind::CharDevice {
-                    entry.device = device;
-                }
-                let content = if kind == Kind::File {
-                    content
-                } else {
-                    Vec::new()
-                };
-                entry.size = content.len() as u64;
-                (entry, content)
-            },
-        )
 }
 
 proptest! {

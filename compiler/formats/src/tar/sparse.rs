@@ -19,11 +19,7 @@ pub(super) enum PaxSparse {
     /// Nothing.
     No,
     /// Versions 0.0 and 0.1: the map is in the header.
-    InHeader {
-        name: Option<Vec<u8>>,
-        size: u64,
-        map: Vec<Segment>,
-    },
+    InHeader { name: Option<Vec<u8>>, size: u64, map: Vec<Segment> },
     /// Version 1.0: the map stands before the data.
     BeforeData { name: Option<Vec<u8>>, size: u64 },
 }
@@ -35,16 +31,11 @@ pub(super) fn from_pax(pax: &Pax, max_segments: usize) -> Result<PaxSparse, TarE
     }
     let get = |key: &[u8]| pax.sparse.get(key).map(Vec::as_slice);
     let number = |key: &'static [u8]| match get(key) {
-        Some(value) => decimal(value)
-            .map(Some)
-            .ok_or(TarErrorKind::PaxValue("GNU.sparse")),
+        Some(value) => decimal(value).map(Some).ok_or(TarErrorKind::PaxValue("GNU.sparse")),
         None => Ok(None),
     };
     let name = get(b"name").map(<[u8]>::to_vec);
-    if name
-        .as_ref()
-        .is_some_and(|name| name.is_empty() || name.contains(&0))
-    {
+    if name.as_ref().is_some_and(|name| name.is_empty() || name.contains(&0)) {
         return Err(TarErrorKind::PaxValue("GNU.sparse.name"));
     }
     // 1.0 and 0.1 call it realsize and size; both at once must agree.
@@ -100,32 +91,21 @@ fn from_pairs(pairs: &[(bool, u64)]) -> Result<Vec<Segment>, TarErrorKind> {
 }
 
 /// Old GNU: 24-byte pairs of number fields; an empty pair ends the map.
-pub(super) fn from_fields(
-    fields: &[u8],
-    map: &mut Vec<Segment>,
-    max_segments: usize,
-) -> Result<(), TarErrorKind> {
+pub(super) fn from_fields(fields: &[u8], map: &mut Vec<Segment>, max_segments: usize) -> Result<(), TarErrorKind> {
     for pair in fields.chunks_exact(24) {
         let (offset, len) = pair.split_at_checked(12).unwrap_or_default();
         // GNU tar ends at the first pair whose length field is empty.
         if len.first() == Some(&0) {
             break;
         }
-        let (offset, len) = (
-            unsigned(offset, "sparse offset")?,
-            unsigned(len, "sparse length")?,
-        );
+        let (offset, len) = (unsigned(offset, "sparse offset")?, unsigned(len, "sparse length")?);
         push(map, Segment { offset, len }, max_segments)?;
     }
     Ok(())
 }
 
 /// Adds a segment, within the limit.
-pub(super) fn push(
-    map: &mut Vec<Segment>,
-    segment: Segment,
-    max_segments: usize,
-) -> Result<(), TarErrorKind> {
+pub(super) fn push(map: &mut Vec<Segment>, segment: Segment, max_segments: usize) -> Result<(), TarErrorKind> {
     if map.len() >= max_segments {
         return Err(TarErrorKind::Sparse("too many segments"));
     }
@@ -144,15 +124,9 @@ pub(super) fn check(map: &[Segment], size: u64, stored: u64) -> Result<(), TarEr
             .offset
             .checked_add(segment.len)
             .filter(|end| *end <= size)
-            .ok_or(TarErrorKind::Sparse(
-                "a segment reaches past the end of the file",
-            ))?;
+            .ok_or(TarErrorKind::Sparse("a segment reaches past the end of the file"))?;
         // Cannot overflow: the segments do not overlap and lie within `size`.
         sum = sum.saturating_add(segment.len);
     }
-    if sum == stored {
-        Ok(())
-    } else {
-        Err(TarErrorKind::Sparse("it does not fit the stored size"))
-    }
+    if sum == stored { Ok(()) } else { Err(TarErrorKind::Sparse("it does not fit the stored size")) }
 }

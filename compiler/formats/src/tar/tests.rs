@@ -39,9 +39,7 @@ fn extension(typeflag: u8, records: &[(&str, &[u8])]) -> Vec<u8> {
     let mut body = Vec::new();
     for (key, value) in records {
         let rest = key.len() + value.len() + 3;
-        let length = (rest + 1..)
-            .find(|n| rest + n.to_string().len() == *n)
-            .unwrap();
+        let length = (rest + 1..).find(|n| rest + n.to_string().len() == *n).unwrap();
         body.extend_from_slice(format!("{length} {key}=").as_bytes());
         body.extend_from_slice(value);
         body.push(b'\n');
@@ -76,11 +74,7 @@ fn names_come_from_prefix_long_name_and_pax() {
         raw(b"././@LongLink", b'L', 301, |_| {}),
         pad(&[&long[..], b"\0"].concat()),
         raw(b"short", b'0', 0, |_| {}),
-        pax(&[
-            ("path", b"from pax"),
-            ("mtime", b"-1.5"),
-            ("uid", b"4000000000"),
-        ]),
+        pax(&[("path", b"from pax"), ("mtime", b"-1.5"), ("uid", b"4000000000")]),
         file(b"x", b"hello"),
         raw(b"v7dir/", 0, 0, |b| b[257..265].fill(0)),
         END.to_vec(),
@@ -89,47 +83,26 @@ fn names_come_from_prefix_long_name_and_pax() {
     let all = read_all(&archive).unwrap();
     assert_eq!(all[0].0.path, b".//b");
     assert_eq!(all[1].0.path, long);
-    assert_eq!(
-        (all[2].0.path.as_slice(), all[2].0.mtime),
-        (b"from pax".as_slice(), -2)
-    );
-    assert_eq!(
-        (all[2].0.uid, all[2].1.as_slice()),
-        (4_000_000_000, b"hello".as_slice())
-    );
+    assert_eq!((all[2].0.path.as_slice(), all[2].0.mtime), (b"from pax".as_slice(), -2));
+    assert_eq!((all[2].0.uid, all[2].1.as_slice()), (4_000_000_000, b"hello".as_slice()));
     assert_eq!(all[3].0.kind, Kind::Directory);
 }
 
 #[test]
 fn pax_values_may_hold_newlines_and_nuls() {
     let capability = b"\x01\0\0\x02\0\n\0\n=\0";
-    let archive = [
-        pax(&[
-            ("SCHILY.xattr.security.capability", capability),
-            ("comment", b"x"),
-        ]),
-        file(b"ping", b""),
-        END.to_vec(),
-    ]
-    .concat();
+    let archive =
+        [pax(&[("SCHILY.xattr.security.capability", capability), ("comment", b"x")]), file(b"ping", b""), END.to_vec()]
+            .concat();
     let all = read_all(&archive).unwrap();
-    assert_eq!(
-        all[0].0.xattrs[b"security.capability".as_slice()],
-        capability
-    );
+    assert_eq!(all[0].0.xattrs[b"security.capability".as_slice()], capability);
 }
 
 #[test]
 fn pax_size_wins_over_ustar_size() {
     // GNU tar, Go and Python agree; tokio-tar did not (CVE-2025-62518).
     let inner = file(b"inner", b"");
-    let archive = [
-        pax(&[("size", b"512")]),
-        raw(b"outer", b'0', 0, |_| {}),
-        inner,
-        END.to_vec(),
-    ]
-    .concat();
+    let archive = [pax(&[("size", b"512")]), raw(b"outer", b'0', 0, |_| {}), inner, END.to_vec()].concat();
     let all = read_all(&archive).unwrap();
     assert_eq!(all.len(), 1);
     assert_eq!(all[0].0.size, 512);
@@ -147,14 +120,8 @@ fn base_256_numbers() {
     .concat();
     let all = read_all(&archive).unwrap();
     assert_eq!((all[0].0.uid, all[0].0.mtime), (0x7fff_ffff, -1));
-    let huge = raw(b"a", b'0', 0, |b| {
-        b[124..136].copy_from_slice(&[0x80, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
-    });
-    assert!(
-        refused(&huge).contains("size is out of range"),
-        "{}",
-        refused(&huge)
-    );
+    let huge = raw(b"a", b'0', 0, |b| b[124..136].copy_from_slice(&[0x80, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+    assert!(refused(&huge).contains("size is out of range"), "{}", refused(&huge));
     let negative = raw(b"a", b'0', 0, |b| b[124..136].copy_from_slice(&[0xff; 12]));
     assert!(refused(&negative).contains("size is out of range"));
     let minus_one = raw(b"a", b'0', 0, |b| {
@@ -178,14 +145,7 @@ fn old_gnu_sparse_with_extension_block() {
     let mut block = vec![0; BLOCK];
     block[..24].copy_from_slice(&pair(10, 1));
     block[24..48].copy_from_slice(&pair(20, 0));
-    let archive = [
-        header,
-        block,
-        pad(b"abcde"),
-        file(b"next", b"n"),
-        END.to_vec(),
-    ]
-    .concat();
+    let archive = [header, block, pad(b"abcde"), file(b"next", b"n"), END.to_vec()].concat();
     let all = read_all(&archive).unwrap();
     assert_eq!(all[0].1, b"a\0b\0c\0d\0\0\0e\0\0\0\0\0\0\0\0\0");
     assert_eq!(all[1].1, b"n");
@@ -197,66 +157,21 @@ fn hostile_archives_are_refused_with_place_and_entry() {
     let cases: Vec<(Vec<u8>, &str)> = vec![
         (b"not a tar".to_vec(), "ends too early"),
         (vec![b'x'; 512], "checksum is wrong"),
-        (
-            raw(b"a", b'0', 9, |_| {}),
-            "entry \"a\" at byte 0: the archive ends too early",
-        ),
-        (
-            [raw(b"a", b'0', 9, |_| {}), b"123456789".to_vec()].concat(),
-            "ends too early",
-        ),
-        (
-            [ok.clone(), vec![0; 512], ok.clone()].concat(),
-            "single block of zeros",
-        ),
-        (
-            [pax(&[("path", b"a")]), END.to_vec()].concat(),
-            "followed by no entry",
-        ),
-        (
-            [pax(&[("path", b"a")]), pax(&[("path", b"b")]), ok.clone()].concat(),
-            "two PAX headers",
-        ),
-        (
-            [pax(&[("path", b"a\0b")]), ok.clone()].concat(),
-            "PAX value of path",
-        ),
-        (
-            [pax(&[("size", b"-1")]), ok.clone()].concat(),
-            "PAX value of size",
-        ),
-        (
-            [pax(&[("size", b"99999999999999999999")]), ok.clone()].concat(),
-            "PAX value of size",
-        ),
-        (
-            [pax(&[("mtime", b"1.x")]), ok.clone()].concat(),
-            "PAX value of mtime",
-        ),
-        (
-            [extension(b'g', &[("path", b"a")]), ok.clone()].concat(),
-            "global PAX header sets path",
-        ),
-        (
-            raw(b"l", b'2', 512, |_| {}),
-            "a symbolic link claims to have content",
-        ),
-        (
-            [pax(&[("size", b"512")]), raw(b"d/", b'5', 0, |_| {})].concat(),
-            "directory claims",
-        ),
-        (
-            raw(b"m", b'M', 0, |_| {}),
-            "entry type 'M' is not supported",
-        ),
-        (
-            raw(b"a", b'x', 2 << 20, |_| {}),
-            "extension header is larger than 1048576",
-        ),
-        (
-            raw(b"a", b'0', 0, |b| b[100..108].copy_from_slice(b"00x06440")),
-            "mode is not a number",
-        ),
+        (raw(b"a", b'0', 9, |_| {}), "entry \"a\" at byte 0: the archive ends too early"),
+        ([raw(b"a", b'0', 9, |_| {}), b"123456789".to_vec()].concat(), "ends too early"),
+        ([ok.clone(), vec![0; 512], ok.clone()].concat(), "single block of zeros"),
+        ([pax(&[("path", b"a")]), END.to_vec()].concat(), "followed by no entry"),
+        ([pax(&[("path", b"a")]), pax(&[("path", b"b")]), ok.clone()].concat(), "two PAX headers"),
+        ([pax(&[("path", b"a\0b")]), ok.clone()].concat(), "PAX value of path"),
+        ([pax(&[("size", b"-1")]), ok.clone()].concat(), "PAX value of size"),
+        ([pax(&[("size", b"99999999999999999999")]), ok.clone()].concat(), "PAX value of size"),
+        ([pax(&[("mtime", b"1.x")]), ok.clone()].concat(), "PAX value of mtime"),
+        ([extension(b'g', &[("path", b"a")]), ok.clone()].concat(), "global PAX header sets path"),
+        (raw(b"l", b'2', 512, |_| {}), "a symbolic link claims to have content"),
+        ([pax(&[("size", b"512")]), raw(b"d/", b'5', 0, |_| {})].concat(), "directory claims"),
+        (raw(b"m", b'M', 0, |_| {}), "entry type 'M' is not supported"),
+        (raw(b"a", b'x', 2 << 20, |_| {}), "extension header is larger than 1048576"),
+        (raw(b"a", b'0', 0, |b| b[100..108].copy_from_slice(b"00x06440")), "mode is not a number"),
         (
             raw(b"a", b'0', 0, |b| {
                 b[257..265].copy_from_slice(b"ustar  \0");
@@ -265,72 +180,25 @@ fn hostile_archives_are_refused_with_place_and_entry() {
             "ustar name prefix",
         ),
         (
-            [
-                raw(b"L", b'L', 4, |_| {}),
-                pad(b"one\0"),
-                pax(&[("path", b"two")]),
-                ok.clone(),
-            ]
-            .concat(),
+            [raw(b"L", b'L', 4, |_| {}), pad(b"one\0"), pax(&[("path", b"two")]), ok.clone()].concat(),
             "GNU long name and the PAX name differ",
         ),
+        ([raw(b"x", b'x', 7, |_| {}), pad(b"99 a=b\n"), ok.clone()].concat(), "past the header"),
+        ([raw(b"x", b'x', 7, |_| {}), pad(b"7 a=bcd"), ok.clone()].concat(), "end in a newline"),
+        ([raw(b"x", b'x', 6, |_| {}), pad(b"6 abc\n"), ok.clone()].concat(), "no equals"),
+        ([raw(b"x", b'x', 2, |_| {}), pad(b"1 "), ok.clone()].concat(), "newline"),
         (
-            [raw(b"x", b'x', 7, |_| {}), pad(b"99 a=b\n"), ok.clone()].concat(),
-            "past the header",
-        ),
-        (
-            [raw(b"x", b'x', 7, |_| {}), pad(b"7 a=bcd"), ok.clone()].concat(),
-            "end in a newline",
-        ),
-        (
-            [raw(b"x", b'x', 6, |_| {}), pad(b"6 abc\n"), ok.clone()].concat(),
-            "no equals",
-        ),
-        (
-            [raw(b"x", b'x', 2, |_| {}), pad(b"1 "), ok.clone()].concat(),
-            "newline",
-        ),
-        (
-            [
-                pax(&[("GNU.sparse.major", b"2"), ("GNU.sparse.realsize", b"1")]),
-                ok.clone(),
-            ]
-            .concat(),
+            [pax(&[("GNU.sparse.major", b"2"), ("GNU.sparse.realsize", b"1")]), ok.clone()].concat(),
             "sparse file is not supported",
         ),
+        ([pax(&[("GNU.sparse.size", b"9"), ("GNU.sparse.map", b"0,5,3,1")]), ok.clone()].concat(), "overlap"),
+        ([pax(&[("GNU.sparse.size", b"9"), ("GNU.sparse.map", b"0,5,9,1")]), ok.clone()].concat(), "past the end"),
         (
-            [
-                pax(&[("GNU.sparse.size", b"9"), ("GNU.sparse.map", b"0,5,3,1")]),
-                ok.clone(),
-            ]
-            .concat(),
-            "overlap",
-        ),
-        (
-            [
-                pax(&[("GNU.sparse.size", b"9"), ("GNU.sparse.map", b"0,5,9,1")]),
-                ok.clone(),
-            ]
-            .concat(),
-            "past the end",
-        ),
-        (
-            [
-                pax(&[("GNU.sparse.size", b"9"), ("GNU.sparse.map", b"0,5")]),
-                ok.clone(),
-            ]
-            .concat(),
+            [pax(&[("GNU.sparse.size", b"9"), ("GNU.sparse.map", b"0,5")]), ok.clone()].concat(),
             "does not fit the stored size",
         ),
         (
-            [
-                pax(&[
-                    ("GNU.sparse.size", b"9000000000000000000"),
-                    ("GNU.sparse.map", b"0,1"),
-                ]),
-                ok.clone(),
-            ]
-            .concat(),
+            [pax(&[("GNU.sparse.size", b"9000000000000000000"), ("GNU.sparse.map", b"0,1")]), ok.clone()].concat(),
             "sum of all holes",
         ),
         (
@@ -356,10 +224,7 @@ fn hostile_archives_are_refused_with_place_and_entry() {
 #[test]
 fn names_never_reach_a_message_raw() {
     let message = refused(&raw(b"a\x1b[31m\n", b'M', 0, |_| {}));
-    assert!(
-        message.bytes().all(|b| (b' '..0x7f).contains(&b)),
-        "{message:?}"
-    );
+    assert!(message.bytes().all(|b| (b' '..0x7f).contains(&b)), "{message:?}");
     assert!(show_name(&[b'n'; 4000]).len() < 200);
 }
 
@@ -367,12 +232,7 @@ fn names_never_reach_a_message_raw() {
 fn the_end_may_be_missing_but_not_in_the_middle() {
     assert_eq!(read_all(b"").unwrap().len(), 0);
     assert_eq!(read_all(&file(b"a", b"x")).unwrap().len(), 1);
-    assert_eq!(
-        read_all(&[file(b"a", b"x"), vec![0; 512]].concat())
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(read_all(&[file(b"a", b"x"), vec![0; 512]].concat()).unwrap().len(), 1);
     let with_tail = [file(b"a", b"x"), END.to_vec(), vec![7; 100]].concat();
     let mut reader = Reader::new(&with_tail[..]);
     while reader.next_entry().unwrap().is_some() {}
@@ -401,17 +261,8 @@ fn content_must_be_of_the_announced_size() {
     let mut entry = Entry::new("a", Kind::File);
     entry.size = 4;
     let mut writer = Writer::new(Vec::new());
-    assert!(matches!(
-        writer.append(&entry, &mut &b"123"[..]),
-        Err(WriteError::Size(_))
-    ));
-    assert!(matches!(
-        writer.append(&entry, &mut b"12345".as_slice()),
-        Err(WriteError::Size(_))
-    ));
+    assert!(matches!(writer.append(&entry, &mut &b"123"[..]), Err(WriteError::Size(_))));
+    assert!(matches!(writer.append(&entry, &mut b"12345".as_slice()), Err(WriteError::Size(_))));
     let mut endless = std::io::repeat(0).take(1 << 40);
-    assert!(matches!(
-        writer.append(&entry, &mut endless),
-        Err(WriteError::Size(_))
-    ));
+    assert!(matches!(writer.append(&entry, &mut endless), Err(WriteError::Size(_))));
 }

@@ -48,10 +48,7 @@ pub fn header(entry: &Entry) -> Result<Vec<u8>, WriteError> {
         path.push(b'/');
     }
     let links = matches!(entry.kind, Kind::Symlink | Kind::Hardlink);
-    for name in [Some(&path), links.then_some(&entry.link)]
-        .into_iter()
-        .flatten()
-    {
+    for name in [Some(&path), links.then_some(&entry.link)].into_iter().flatten() {
         if name.is_empty() || name.contains(&0) {
             return Err(WriteError::Name(entry.path.clone()));
         }
@@ -62,11 +59,7 @@ pub fn header(entry: &Entry) -> Result<Vec<u8>, WriteError> {
     field.octal(100, 8, u64::from(entry.mode & 0o7777));
     field.number(108, 8, u64::from(entry.uid), "uid", &mut records);
     field.number(116, 8, u64::from(entry.gid), "gid", &mut records);
-    let size = if entry.kind == Kind::File {
-        entry.size
-    } else {
-        0
-    };
+    let size = if entry.kind == Kind::File { entry.size } else { 0 };
     field.number(124, 12, size, "size", &mut records);
     match u64::try_from(entry.mtime) {
         Ok(mtime) => field.number(136, 12, mtime, "mtime", &mut records),
@@ -118,15 +111,9 @@ fn typeflag(kind: Kind) -> u8 {
 /// A PAX header and its records, in the order of their keys.
 fn pax(path: &[u8], mut records: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<u8> {
     records.sort();
-    let body: Vec<u8> = records
-        .iter()
-        .flat_map(|(key, value)| record(key, value))
-        .collect();
+    let body: Vec<u8> = records.iter().flat_map(|(key, value)| record(key, value)).collect();
     // The name is for readers that do not know PAX: they unpack the records under it.
-    let last = path
-        .split(|&b| b == b'/')
-        .rfind(|part| !part.is_empty())
-        .unwrap_or_default();
+    let last = path.split(|&b| b == b'/').rfind(|part| !part.is_empty()).unwrap_or_default();
     let name = [b"PaxHeaders/".as_slice(), last.get(..80).unwrap_or(last)].concat();
     let mut field = Fields([0; BLOCK]);
     field.bytes(0, &name);
@@ -172,14 +159,7 @@ impl Fields {
         fits
     }
 
-    fn number(
-        &mut self,
-        start: usize,
-        width: usize,
-        number: u64,
-        key: &str,
-        records: &mut Vec<(Vec<u8>, Vec<u8>)>,
-    ) {
+    fn number(&mut self, start: usize, width: usize, number: u64, key: &str, records: &mut Vec<(Vec<u8>, Vec<u8>)>) {
         if !self.octal(start, width, number) {
             records.push((key.as_bytes().to_vec(), number.to_string().into_bytes()));
         }
@@ -223,10 +203,7 @@ pub struct Writer<W> {
 impl<W: Write> Writer<W> {
     /// Writes to `out`; nothing is buffered here.
     pub fn new(out: W) -> Writer<W> {
-        Writer {
-            out,
-            chunk: vec![0; 128 << 10],
-        }
+        Writer { out, chunk: vec![0; 128 << 10] }
     }
 
     /// Writes an entry and, for a file, exactly `entry.size` bytes of `content`.
@@ -244,14 +221,11 @@ impl<W: Write> Writer<W> {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 other => other?,
             };
-            left = left
-                .checked_sub(n as u64)
-                .ok_or_else(|| WriteError::Size(entry.path.clone()))?;
+            left = left.checked_sub(n as u64).ok_or_else(|| WriteError::Size(entry.path.clone()))?;
             if n == 0 {
                 break;
             }
-            self.out
-                .write_all(self.chunk.get(..n).unwrap_or_default())?;
+            self.out.write_all(self.chunk.get(..n).unwrap_or_default())?;
         }
         if left > 0 {
             return Err(WriteError::Size(entry.path.clone()));

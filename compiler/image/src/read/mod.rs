@@ -54,7 +54,7 @@ pub struct LayerInput {
 /// Where and how to read.
 #[derive(Clone)]
 pub struct Options {
-    /// Cache directory; `layers/` is made below it.
+    /// Cache directory; `layers/` and `tmp/` are made below it.
     pub cache: PathBuf,
     /// What an image may ask for.
     pub limits: Limits,

@@ -274,7 +274,7 @@ fn concurrent_builds_make_one_entry() {
 #[test]
 fn what_a_killed_build_left_is_swept() {
     let cache = tempfile::tempdir().unwrap();
-    let left = cache.path().join("layers/.new-1-1");
+    let left = cache.path().join("tmp/image-1-1");
     std::fs::create_dir_all(&left).unwrap();
     std::fs::write(left.join("data"), b"half").unwrap();
     let held = std::fs::File::open(left.join("data")).unwrap();

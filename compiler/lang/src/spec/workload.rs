@@ -177,6 +177,6 @@ pub struct Service {
     pub span: Span,
     /// Port of the Service.
     pub port: Spanned<u16>,
-    /// Name or number of the workload's port; its first where not said.
+    /// Name or number of the workload's port; its only one where not said.
     pub target: Option<Spanned<String>>,
 }

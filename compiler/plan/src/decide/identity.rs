@@ -83,7 +83,14 @@ mod tests {
 
     fn accounts() -> (Vec<AccountDecision<User>>, Vec<AccountDecision<Group>>) {
         let user = |name: &str, id, fate| AccountDecision {
-            account: User { name: name.into(), uid: id, gid: id, home: "/".into(), shell: "/bin/sh".into() },
+            account: User {
+                name: name.into(),
+                uid: id,
+                gid: id,
+                comment: String::new(),
+                home: "/".into(),
+                shell: "/bin/sh".into(),
+            },
             fate,
             reason: Reason::fact("test"),
         };

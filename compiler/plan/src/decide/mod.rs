@@ -5,6 +5,8 @@ pub mod cluster;
 pub mod config;
 pub mod generation;
 pub mod identity;
+pub mod keep;
+pub mod profile;
 pub mod sealed;
 
 use diag::{Diagnostic, Diagnostics, codes};

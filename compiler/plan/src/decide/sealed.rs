@@ -93,11 +93,12 @@ fn configuration(sealed: &Sealed<'_>) -> String {
         }
         None => line(&["filter", "none"]),
     }
-    line(&["on-violation", on_violation(sealed.profile.otherwise)]);
+    line(&["on-violation", &on_violation(sealed.profile.otherwise)]);
     for (mount, generation) in sealed.generations {
         line(&["generation", mount, &format!("sha256:{}", generation.digest)]);
     }
-    if !sealed.command.is_empty() {
+    // The format has no empty word; the image's entrypoint says the whole command anyway.
+    if !sealed.command.is_empty() && sealed.command.iter().all(|word| !word.is_empty()) {
         let mut words = vec!["program"];
         words.extend(sealed.command.iter().map(String::as_str));
         line(&words);
@@ -105,20 +106,20 @@ fn configuration(sealed: &Sealed<'_>) -> String {
     text
 }
 
-fn on_violation(action: DefaultAction) -> &'static str {
+fn on_violation(action: DefaultAction) -> String {
     match action {
-        DefaultAction::KillProcess => "kill-process",
-        DefaultAction::KillThread => "kill-thread",
-        DefaultAction::Errno(_) => "errno",
-        DefaultAction::Log => "log",
+        DefaultAction::KillProcess => "kill-process".to_owned(),
+        DefaultAction::KillThread => "kill-thread".to_owned(),
+        DefaultAction::Errno(number) => match crate::calls::errno::name(number) {
+            Some(name) => format!("errno:{name}"),
+            None => format!("errno:{number}"),
+        },
+        DefaultAction::Log => "log".to_owned(),
     }
 }
 
-/// Percent-encodes what would break a line of space-separated words; the empty word is `%`.
+/// Percent-encodes what would break a line of space-separated words.
 fn encode(word: &str) -> String {
-    if word.is_empty() {
-        return "%".to_owned();
-    }
     let mut out = String::with_capacity(word.len());
     for c in word.chars() {
         if c.is_ascii() && (c <= ' ' || c == '%' || c == '\u{7f}') {
@@ -139,6 +140,5 @@ mod tests {
         assert_eq!(encode("daemon off;"), "daemon%20off;");
         assert_eq!(encode("100%\n"), "100%25%0A");
         assert_eq!(encode("é b"), "é%20b");
-        assert_eq!(encode(""), "%");
     }
 }

@@ -1,0 +1,114 @@
+//! Data to stdout, everything else to stderr; nothing from an input reaches a terminal raw.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use diag::{Diagnostics, Severity, SourceMap, render};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::args::{Format, Global};
+
+/// How and how much is said.
+#[derive(Debug, Clone)]
+pub struct Output {
+    format: Format,
+    quiet: bool,
+    verbose: bool,
+    color: bool,
+    bar: Option<ProgressBar>,
+}
+
+impl Output {
+    /// From the global options and the environment (`NO_COLOR`, a terminal or not).
+    pub fn new(global: &Global) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let color = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let bar = (terminal && !global.quiet && global.format == Format::Human).then(|| {
+            let bar = ProgressBar::new_spinner();
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Self { format: global.format, quiet: global.quiet, verbose: global.verbose, color, bar }
+    }
+
+    /// A line on stderr, unless quiet.
+    pub fn say(&self, line: &str) {
+        if !self.quiet {
+            self.clear();
+            eprintln!("{line}");
+        }
+    }
+
+    /// Text on stdout. A closed pipe ends the process quietly, as for any filter.
+    pub fn data(&self, text: &str) {
+        self.clear();
+        let mut stdout = std::io::stdout().lock();
+        if stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err() {
+            driver::cleanup::now();
+            std::process::exit(0);
+        }
+    }
+
+    /// Renders diagnostics and gives the exit status that they ask for.
+    pub fn diagnostics(&self, diagnostics: &Diagnostics, sources: &SourceMap) -> u8 {
+        self.clear();
+        if self.format == Format::Sarif {
+            let sarif = render::sarif(diagnostics, sources, env!("CARGO_PKG_VERSION"));
+            self.data(&format!("{sarif:#}\n"));
+            return diagnostics.exit();
+        }
+        for diagnostic in diagnostics.iter() {
+            if diagnostic.severity == Severity::Note && !self.verbose && self.format == Format::Human {
+                continue;
+            }
+            if self.quiet && !diagnostic.is_error() {
+                continue;
+            }
+            match self.format {
+                Format::Human => eprintln!("{}\n", render::human(diagnostic, sources, self.color)),
+                Format::Short => eprintln!("{}", render::one_line(diagnostic, sources)),
+                Format::Json => eprintln!("{}", render::json(diagnostic, sources)),
+                Format::Sarif => {}
+            }
+        }
+        let count = |severity| diagnostics.iter().filter(|d| d.severity == severity).count();
+        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+        if self.format == Format::Human && !self.quiet && errors > 0 {
+            let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+            let and = if warnings > 0 { format!(", {}", plural(warnings, "warning")) } else { String::new() };
+            eprintln!("{}{and}; k8orc explain CODE says more", plural(errors, "error"));
+        }
+        diagnostics.exit()
+    }
+
+    /// What was interrupted is gone.
+    pub fn interrupted(&self) {
+        self.clear();
+        eprintln!("k8orc: interrupted; the previous output is untouched and nothing was left behind");
+    }
+
+    fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl driver::Progress for Output {
+    fn step(&self, what: &str) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_message(what.to_owned());
+                bar.tick();
+                bar.enable_steady_tick(std::time::Duration::from_millis(120));
+            }
+            None if self.verbose => eprintln!("{what}"),
+            None => {}
+        }
+    }
+
+    fn note(&self, line: &str) {
+        self.say(line);
+    }
+}

@@ -1,0 +1,153 @@
+//! What a run is asked for, what it carries, what it gives back.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use diag::{Diagnostic, Diagnostics, SourceMap};
+use sources::{Cache, NetPolicy, Settings, Sources};
+
+use crate::{OsWorld, Stage, Stop};
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The spec's path.
+    pub spec: PathBuf,
+    /// `-p name=value`.
+    pub params: BTreeMap<String, String>,
+    /// Directory for the output.
+    pub out: PathBuf,
+    /// Directory of the cache; the usual place where `None`.
+    pub cache: Option<PathBuf>,
+    /// The lock may not change.
+    pub locked: bool,
+    /// Nothing is fetched.
+    pub offline: bool,
+    /// Threads that compress; one a core where `None`.
+    pub jobs: Option<usize>,
+    /// Also a docker-archive.
+    pub archive: Option<PathBuf>,
+}
+
+impl Request {
+    /// A spec with the usual options: output in `out`.
+    pub fn new(spec: impl Into<PathBuf>) -> Self {
+        Self {
+            spec: spec.into(),
+            params: BTreeMap::new(),
+            out: PathBuf::from("out"),
+            cache: None,
+            locked: false,
+            offline: false,
+            jobs: None,
+            archive: None,
+        }
+    }
+
+    /// Directory of the spec: where the lock lies and sources start from.
+    pub fn root(&self) -> &Path {
+        match self.spec.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        }
+    }
+
+    /// The lock's path.
+    pub fn lock_path(&self) -> PathBuf {
+        self.root().join("k8orc.lock")
+    }
+
+    /// Threads.
+    pub fn threads(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.jobs.unwrap_or(cores).clamp(1, 64)
+    }
+}
+
+/// Who is told what goes on.
+pub trait Progress {
+    /// A step began.
+    fn step(&self, what: &str);
+    /// A line that is worth a line.
+    fn note(&self, line: &str);
+}
+
+/// Nobody.
+#[derive(Debug, Clone, Copy)]
+pub struct Quiet;
+
+impl Progress for Quiet {
+    fn step(&self, _: &str) {}
+    fn note(&self, _: &str) {}
+}
+
+/// What a run gives back.
+#[derive(Debug)]
+pub struct Finished<T> {
+    /// The result, unless something stopped it.
+    pub value: Option<T>,
+    /// All that was found, sorted by place.
+    pub diagnostics: Diagnostics,
+    /// Texts that spans point into.
+    pub sources: SourceMap,
+}
+
+/// One run: its request, its doors, what it found so far.
+pub(crate) struct Run<'a> {
+    pub request: &'a Request,
+    pub progress: &'a dyn Progress,
+    pub world: OsWorld,
+    pub sources: RefCell<SourceMap>,
+    pub diagnostics: RefCell<Diagnostics>,
+    /// Texts of spec and modules, in reading order: name → SHA-256, for keys and provenance.
+    pub units: RefCell<Vec<(String, String)>>,
+}
+
+impl<'a> Run<'a> {
+    pub fn new(request: &'a Request, progress: &'a dyn Progress) -> Self {
+        Self {
+            request,
+            progress,
+            world: OsWorld,
+            sources: RefCell::default(),
+            diagnostics: RefCell::default(),
+            units: RefCell::default(),
+        }
+    }
+
+    /// Runs the stages and joins what they found.
+    pub fn finish<T>(self, stages: impl FnOnce(&Self) -> Stage<T>) -> Finished<T> {
+        let result = stages(&self);
+        crate::close(result, self.diagnostics.into_inner(), self.sources.into_inner())
+    }
+
+    /// Keeps what a stage found.
+    pub fn found(&self, more: impl IntoIterator<Item = Diagnostic>) {
+        self.diagnostics.borrow_mut().extend(more);
+    }
+
+    /// A gate: closed when an error was found so far.
+    pub fn gate(&self) -> Stage<()> {
+        if self.diagnostics.borrow().has_errors() { Err(Stop::Gate) } else { Ok(()) }
+    }
+
+    /// The sources under the request's policy.
+    pub fn open_sources(&self) -> Result<Sources, Diagnostic> {
+        sources(self.request.cache.as_deref(), self.request.offline, self.request.locked)
+    }
+}
+
+/// Sources with the usual environment.
+pub(crate) fn sources(cache: Option<&Path>, offline: bool, locked: bool) -> Result<Sources, Diagnostic> {
+    // The only place where the compiler reads its environment.
+    let env = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let settings = Settings::new(env, NetPolicy { offline, locked });
+    let dir = match cache {
+        Some(dir) => dir.to_owned(),
+        None => Cache::locate(&settings)?,
+    };
+    Ok(Sources::new(Cache::at(dir)?, settings))
+}

@@ -1,0 +1,165 @@
+//! Packages: those that are kept or that programs need, with their dependencies as declared.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use diag::text::printable;
+use diag::{Diagnostic, Diagnostics, codes};
+use lang::spec::{Remove, Spanned};
+
+use super::globs::unmatched;
+use super::near::near;
+use super::{Index, Input};
+use crate::facts::{Family, Package};
+use crate::reason::Reason;
+
+use super::needs::Needed;
+
+/// What becomes of one package.
+pub(super) struct Verdict {
+    /// Whether it stays.
+    pub kept: bool,
+    /// Why.
+    pub reason: Arc<Reason>,
+    /// Removed by the spec with a reason, although something needs it.
+    pub forced: bool,
+}
+
+/// Decides all packages of the base, at the same index.
+pub(super) fn packages(input: &Input<'_>, index: &Index<'_>, needed: &Needed, out: &mut Diagnostics) -> Vec<Verdict> {
+    let facts = &input.facts.packages;
+    if let Family::Apk | Family::Rpm = facts.family {
+        let name = if facts.family == Family::Apk { "apk" } else { "rpm" };
+        out.push(
+            Diagnostic::new(codes::E0301, format!("bases with an {name} database are not built yet"))
+                .at(input.spec.image.base.span, "its database would not be true any more")
+                .help("use a base of the dpkg family (Debian, Ubuntu, distroless), or one without packages"),
+        );
+    }
+    let all = &facts.packages;
+    let removes = removes(input, all, out);
+    let mut queue: VecDeque<(usize, Arc<Reason>)> = VecDeque::new();
+    for keep in &input.spec.packages.keep {
+        let reason = Reason::spec(format!("packages keep \"{}\"", printable(&keep.value)), keep.span);
+        for at in named(input, all, keep, out) {
+            queue.push_back((at, Arc::clone(&reason)));
+            if let Some(remove) = removes.get(&at) {
+                let message = format!("the package \"{}\" is both kept and removed", printable(&keep.value));
+                out.push(
+                    Diagnostic::new(codes::E0608, message)
+                        .at(remove.what.span, "removed here")
+                        .label(keep.span, "kept here")
+                        .help("take one of the two lines out"),
+                );
+            }
+        }
+    }
+    for (path, reason) in needed {
+        let owners = index.at(path).and_then(|at| index.owners.get(at));
+        for owner in owners.into_iter().flatten() {
+            queue.push_back((*owner, Reason::link(format!("it owns {path}"), reason)));
+        }
+    }
+    let reached = closure(all, queue, &removes, out);
+    let verdict = |at: usize, reached: &Option<Arc<Reason>>| match (removes.get(&at), reached) {
+        (Some(remove), needed) => {
+            let because = remove.because.as_ref().map(|b| format!(", because {}", printable(&b.value)));
+            let text = format!("packages remove \"{}\"{}", printable(&remove.what.value), because.unwrap_or_default());
+            Verdict { kept: false, reason: Reason::spec(text, remove.what.span), forced: needed.is_some() }
+        }
+        (None, Some(reason)) => Verdict { kept: true, reason: Arc::clone(reason), forced: false },
+        (None, None) => {
+            Verdict { kept: false, reason: Reason::fact("nothing that stays depends on it"), forced: false }
+        }
+    };
+    reached.iter().enumerate().map(|(at, reached)| verdict(at, reached)).collect()
+}
+
+/// Follows dependencies; complains of those that a removal breaks and of those that the base breaks.
+fn closure(
+    all: &[Package],
+    mut queue: VecDeque<(usize, Arc<Reason>)>,
+    removes: &BTreeMap<usize, &Remove>,
+    out: &mut Diagnostics,
+) -> Vec<Option<Arc<Reason>>> {
+    let mut reached: Vec<Option<Arc<Reason>>> = vec![None; all.len()];
+    let mut unmet: Vec<String> = Vec::new();
+    while let Some((at, reason)) = queue.pop_front() {
+        let (Some(package), Some(slot)) = (all.get(at), reached.get_mut(at)) else { continue };
+        if slot.is_some() {
+            continue;
+        }
+        *slot = Some(Arc::clone(&reason));
+        if let Some(remove) = removes.get(&at) {
+            if remove.because.is_none() {
+                out.push(needed_package(package, remove, &reason));
+            }
+            // What only this package needs is not needed any more.
+            continue;
+        }
+        for requirement in &package.depends {
+            match requirement.met_by {
+                Some(by) => {
+                    let text = format!("{} depends on {requirement}", printable(&package.name));
+                    queue.push_back((by, Reason::link(printable(&text), &reason)));
+                }
+                None => unmet.push(printable(&format!("{} depends on {requirement}", package.name))),
+            }
+        }
+    }
+    if let Some(first) = unmet.first() {
+        let more = if unmet.len() > 1 { format!(" (and {} more)", unmet.len() - 1) } else { String::new() };
+        let mut one = Diagnostic::new(codes::E0607, format!("{first}, which the base does not have{more}"));
+        one.notes.extend(unmet.iter().skip(1).take(20).cloned());
+        out.push(one.help("the base is broken in this place already; where it matters, repair the base"));
+    }
+    reached
+}
+
+fn needed_package(package: &Package, remove: &Remove, reason: &Arc<Reason>) -> Diagnostic {
+    let message = format!("the package \"{}\" is needed", printable(&package.name));
+    let mut one = Diagnostic::new(codes::E0606, message).at(remove.what.span, "cannot go");
+    if let Some(span) = reason.span() {
+        one = one.label(span, "needed from here");
+    }
+    one.note(reason.in_words())
+        .help(format!("if nothing uses it in the image, say so: remove \"{}\" because=\"…\"", printable(&package.name)))
+}
+
+/// Packages that the spec removes, by index.
+fn removes<'a>(input: &Input<'a>, all: &[Package], out: &mut Diagnostics) -> BTreeMap<usize, &'a Remove> {
+    let mut found = BTreeMap::new();
+    for remove in &input.spec.packages.remove {
+        for at in named(input, all, &remove.what, out) {
+            // A line with a reason counts before one without: merges do not depend on order.
+            let better = |old: &mut &'a Remove| {
+                if old.because.is_none() {
+                    *old = remove;
+                }
+            };
+            found.entry(at).and_modify(better).or_insert(remove);
+        }
+    }
+    found
+}
+
+/// Packages of a name, or `name:arch`; none is an error in the spec, a note in a module.
+fn named(input: &Input<'_>, all: &[Package], name: &Spanned<String>, out: &mut Diagnostics) -> Vec<usize> {
+    let (plain, arch) = match name.value.split_once(':') {
+        Some((plain, arch)) => (plain, Some(arch)),
+        None => (name.value.as_str(), None),
+    };
+    let fits = |p: &Package| p.name == plain && arch.is_none_or(|a| a == p.arch);
+    let found: Vec<usize> = all.iter().enumerate().filter(|(_, p)| fits(p)).map(|(at, _)| at).collect();
+    if found.is_empty() {
+        let message = format!("the package \"{}\" is not in the base", printable(&name.value));
+        let mut one = Diagnostic::new(codes::E0605, message).at(name.span, "not installed");
+        if let Some(better) = near(plain, all.iter().map(|p| p.name.as_str())) {
+            one = one.help(format!("did you mean \"{}\"?", printable(better)));
+        } else {
+            one = one.help("take the line out, or use a base that has the package");
+        }
+        out.push(unmatched(input.spec, name.span, one));
+    }
+    found
+}

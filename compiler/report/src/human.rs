@@ -1,0 +1,7 @@
+//! The summary at the end of a build and `report.json`.
+
+mod json;
+mod summary;
+
+pub use json::report_json;
+pub use summary::{Outcome, bytes, summary};

@@ -1,0 +1,42 @@
+//! What the driver tells this crate about its surroundings: environment, policy, patience.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What may be asked of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NetPolicy {
+    /// `--offline`: nothing is fetched.
+    pub offline: bool,
+    /// `--locked`: nothing may be resolved that the lock does not hold.
+    pub locked: bool,
+}
+
+/// Surroundings of one run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Environment variables that are read: `HOME`, `XDG_*`, `DOCKER_CONFIG`, `K8ORC_CACHE`, `SSL_CERT_FILE`
+    /// and the proxies'. Credential helpers are started with exactly these.
+    pub env: BTreeMap<String, String>,
+    /// A PEM file of certificates that are trusted besides the machine's.
+    pub ca_file: Option<PathBuf>,
+    /// What may be fetched and resolved.
+    pub policy: NetPolicy,
+    /// Pause before the first repetition of a failed exchange; it doubles.
+    pub backoff: Duration,
+    /// How long a server may be silent: while connecting, answering, or between two reads.
+    pub timeout: Duration,
+}
+
+impl Settings {
+    /// The usual patience with this environment.
+    pub fn new(env: BTreeMap<String, String>, policy: NetPolicy) -> Settings {
+        Settings { env, ca_file: None, policy, backoff: Duration::from_millis(500), timeout: Duration::from_secs(60) }
+    }
+
+    /// A variable that is set and not empty.
+    pub fn env(&self, name: &str) -> Option<&str> {
+        self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+}

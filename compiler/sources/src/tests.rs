@@ -1,0 +1,9 @@
+//! Tests against a real registry, against servers that misbehave, and on local bases.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod auth;
+mod faulty;
+mod local;
+mod registry;
+mod server;
+mod support;

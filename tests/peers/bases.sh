@@ -1,0 +1,29 @@
+# Bases from the Debian archive: an essential system with nginx and the CA bundle, as plain tar files.
+
+prepare_bases() {
+    make_base bookworm nginx-light,ca-certificates
+    make_base trixie nginx-light,ca-certificates
+}
+
+# The mirror that this machine's own apt uses for Debian; empty where it uses none (another
+# distribution), and then mmdebstrap takes its default. Only Debian's suite names count, so that
+# the updates, security and third-party archives of the machine are not taken for it.
+debian_mirror() {
+    apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+        awk '$1 ~ /^(bookworm|trixie|forky|sid|stable|oldstable|testing|unstable)$/ { print $2; exit }'
+}
+
+# A bookworm host makes a trixie base as well: its archive keyring holds trixie's keys.
+make_base() {
+    local suite=$1 include=$2 tar=$1-nginx.tar mirror
+    if made "$tar" "$suite" "$include"; then return; fi
+    mirror=$(debian_mirror)
+    note "  making $tar"
+    rm -f "$K8ORC_TEST_DIR/$tar.partial"
+    mmdebstrap --quiet --format=tar --variant=essential --include="$include" \
+        --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
+        "$suite" "$K8ORC_TEST_DIR/$tar.partial" ${mirror:+"$mirror"} >"$K8ORC_TEST_DIR/$tar.log" 2>&1 ||
+        { tail -20 "$K8ORC_TEST_DIR/$tar.log" >&2; die "mmdebstrap could not make the base $suite"; }
+    mv "$K8ORC_TEST_DIR/$tar.partial" "$K8ORC_TEST_DIR/$tar"
+    stamp "$tar" "$suite" "$include"
+}

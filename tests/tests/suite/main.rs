@@ -1,0 +1,10 @@
+//! The tests of the whole, in one binary: a module for each kind.
+
+//mod pages;
+mod tidy;
+
+/// Fails with all complaints at once, so that one run shows what there is to do.
+#[track_caller]
+fn none(complaints: Vec<String>) {
+    assert!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
+}
