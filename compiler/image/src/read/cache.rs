@@ -61,12 +61,15 @@ pub(super) fn layer(input: &LayerInput, options: &Options, notes: &mut Diagnosti
     data.flush().map_err(unwritable)?;
     drop(data);
     fs::write(temporary.path.join("index"), index.encode()).map_err(unwritable)?;
-    let target = root.join(index.diff_id.hex());
+    let diff_id = index.diff_id;
+    let target = root.join(diff_id.hex());
     temporary.publish(&target).map_err(unwritable)?;
     if input.diff_id.is_none() {
-        remember(&options.cache, index.digest, index.diff_id).map_err(unwritable)?;
+        remember(&options.cache, index.digest, diff_id).map_err(unwritable)?;
     }
-    match open(&target, index.diff_id, &input.name) {
+    // Not two of them in memory: that of a large layer has many megabytes.
+    drop(index);
+    match open(&target, diff_id, &input.name) {
         Opened::Good(indexed) => Ok(*indexed),
         _ => Err(unwritable(io::Error::other("what was just written cannot be read back"))),
     }
