@@ -1,8 +1,8 @@
-//! Images: layers in ([`read`]), what they hold ([`survey`]), files made anew ([`rewrite`]),
-//! layers and layouts out ([`write`]).
+//! Images: layers in ([`read`]), facts out of them ([`survey`]), databases that stay true ([`rewrite`]), layers
+//! and layouts out ([`write`]).
 //!
 //! Nothing is unpacked: layers are indexed once into the cache and decisions are made on the
-//! index. Reader and writer share no types but those of `plan`.
+//! index. The directions share no types but those of `plan`.
 
 mod cache_entry;
 pub mod read;
