@@ -268,7 +268,14 @@ impl Base {
 
 /// A spec that starts /usr/bin/hello and keeps unowned files.
 pub(super) fn spec() -> Spec {
-    let unit = |n, entry| Unit { file: FileId(n), name: "spec.kdl".into(), root: None, entry, sha256: String::new() };
+    let unit = |n, entry| Unit {
+        file: FileId(n),
+        name: "spec.kdl".into(),
+        root: None,
+        entry,
+        sha256: String::new(),
+        imports: if entry { [FileId(1)].into() } else { Default::default() },
+    };
     let image = Image {
         span: said(()).span,
         name: word("web"),
@@ -296,6 +303,7 @@ pub(super) fn spec() -> Spec {
         workloads: Vec::new(),
         stages: Vec::new(),
         checks: Vec::new(),
+        overruling: Default::default(),
     }
 }
 

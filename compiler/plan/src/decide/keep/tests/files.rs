@@ -61,6 +61,21 @@ fn kept_paths_never_go() {
 }
 
 #[test]
+fn the_importer_overrules_what_it_imports() {
+    let mut wanted = spec();
+    wanted.files.keep = vec![word("/etc/hello.conf")];
+    wanted.files.remove = vec![removes("/etc/hello.*", None)];
+    wanted.files.keep[0].span.file = FileId(1);
+    assert_eq!(Base::debian().codes(&wanted), ["E0612"]);
+    wanted.overruling.insert(wanted.files.remove[0].what.span);
+    assert!(!there(&Base::debian().kept(&wanted), "/etc/hello.conf"));
+    wanted.files.keep[0].span.file = FileId(0);
+    wanted.files.remove[0].what.span.file = FileId(1);
+    wanted.overruling = [wanted.files.keep[0].span].into();
+    assert!(there(&Base::debian().kept(&wanted), "/etc/hello.conf"));
+}
+
+#[test]
 fn globs_without_a_match() {
     let base = Base::debian();
     let mut wanted = spec();
