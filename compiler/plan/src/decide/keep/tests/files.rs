@@ -152,6 +152,18 @@ fn links_that_we_broke_go() {
 }
 
 #[test]
+fn what_the_runtime_hides_goes() {
+    let mut base = Base::debian();
+    base.node("/dev/null", NodeKind::CharDevice { major: 1, minor: 3 }, 0o666);
+    base.link("/dev/fd", "/proc/self/fd");
+    base.directory("/proc");
+    let kept = base.kept(&spec());
+    assert!(there(&kept, "/dev") && there(&kept, "/proc"));
+    assert!(!there(&kept, "/dev/null") && !there(&kept, "/dev/fd"));
+    assert_eq!(why_not(&kept, "/dev/null"), "the runtime mounts /dev over it");
+}
+
+#[test]
 fn compiled_files_go_with_their_source() {
     let mut base = Base::debian();
     base.file("/usr/lib/python3/foo/mod.py", 0o644);
