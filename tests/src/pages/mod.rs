@@ -6,6 +6,7 @@ mod page;
 mod provoked;
 mod run;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 pub use page::{Files, Page};
@@ -14,7 +15,7 @@ pub use run::{Bench, Outcome};
 
 use diag::codes::PAGES;
 
-use crate::tidy::tree::{SourceFile, product_sources};
+use crate::tidy::tree::product_sources;
 
 /// Shape: every page either fails and is fixed, or names the test that provokes its code; never both.
 #[must_use]
@@ -125,28 +126,24 @@ pub fn provoked(root: &Path) -> Vec<String> {
 /// When the sources cannot be read.
 #[must_use]
 pub fn used(root: &Path) -> Vec<String> {
-    let sources: Vec<SourceFile> = product_sources(root)
-        .into_iter()
-        .filter(|file| !file.path.starts_with("compiler/diag/") && !file.test)
-        .collect();
-    let mut wrong = Vec::new();
-    for page in PAGES {
-        let id = page.code.id();
-        let given = |file: &SourceFile| file.product_lines().any(|(_, line)| names(line, id));
-        if !sources.iter().any(given) {
-            wrong.push(format!("{id}: no crate gives this code; give it, or remove its page"));
+    let mut given = BTreeSet::new();
+    for file in product_sources(root).into_iter().filter(|file| !file.path.starts_with("compiler/diag/")) {
+        for (_, line) in file.product_lines() {
+            given.extend(codes_in(line));
         }
     }
-    wrong
+    let ids = PAGES.iter().map(|page| page.code.id()).filter(|id| !given.contains(*id));
+    ids.map(|id| format!("{id}: no crate gives this code; give it, or remove its page")).collect()
 }
 
-/// Whether a line of code (no comment) holds the constant as a word of its own, outside of a string.
-fn names(line: &str, id: &str) -> bool {
+/// The constants `E0101` in a line of code: words of their own, not in a comment or at an end of a string.
+fn codes_in(line: &str) -> Vec<String> {
     let code = line.split("//").next().unwrap_or_default();
-    let word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '"');
-    code.match_indices(id).any(|(at, _)| {
-        !word(code[..at].chars().next_back()) && !word(code[at + id.len()..].chars().next())
-    })
+    let words = code.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '"'));
+    let is_code = |word: &&str| {
+        word.len() == 5 && word.starts_with('E') && word.bytes().skip(1).all(|byte| byte.is_ascii_digit())
+    };
+    words.filter(is_code).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -155,10 +152,10 @@ mod tests {
 
     #[test]
     fn a_code_in_a_comment_or_text_is_not_given() {
-        assert!(names("    Diagnostic::new(codes::E0101, message)", "E0101"));
-        assert!(names("use diag::codes::{E0100, E0101};", "E0101"));
-        assert!(!names("    // like codes::E0101", "E0101"));
-        assert!(!names("    let page = \"E0101\";", "E0101"));
-        assert!(!names("    codes::E01011", "E0101"));
+        assert_eq!(codes_in("    Diagnostic::new(codes::E0101, message)"), ["E0101"]);
+        assert_eq!(codes_in("use diag::codes::{E0100, E0101};"), ["E0100", "E0101"]);
+        for none in ["    // like codes::E0101", "    let page = \"E0101\";", "    codes::E01011", "    codes::E010"] {
+            assert_eq!(codes_in(none), [""; 0], "{none}");
+        }
     }
 }

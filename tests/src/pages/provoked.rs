@@ -62,12 +62,14 @@ impl Tests {
     }
 }
 
-/// `compiler/plan/src/decide/keep.rs` is `plan::decide::keep`; files of `tests/tests/suite` are `tests::…`.
+/// `compiler/plan/src/decide/keep.rs` is `plan::decide::keep`; `compiler/lang/tests/params.rs` is
+/// `lang::tests::params`; files of `tests/tests/suite` are `tests::…`.
 fn module_of(path: &str) -> Option<String> {
     let path = path.strip_suffix(".rs")?;
     let parts: Vec<&str> = path.split('/').collect();
     let (krate, rest) = match parts.as_slice() {
-        ["compiler" | "stdlib", krate, "src" | "tests", rest @ ..] => (*krate, rest),
+        ["compiler" | "stdlib", krate, "src", rest @ ..] => (*krate, rest),
+        ["compiler" | "stdlib", krate, rest @ ..] if rest.first() == Some(&"tests") => (*krate, rest),
         ["tests", "src", rest @ ..] | ["tests", "tests", "suite", rest @ ..] => ("tests", rest),
         _ => return None,
     };
@@ -107,6 +109,10 @@ mod tests {
         assert_eq!(all.find("image::read::other::it_breaks"), elsewhere);
         assert_eq!(all.find("image::read::tests::helper"), Err(Unfound::Function));
         assert_eq!(all.find("plan::read::tests::it_breaks"), Err(Unfound::Function));
+        assert_eq!(
+            tests("compiler/lang/tests/params.rs", "#[test]\nfn a() {}\n").find("lang::tests::params::a"),
+            Ok(())
+        );
         assert_eq!(tests("tests/tests/suite/faults.rs", text).find("tests::faults::tests::it_breaks"), Ok(()));
     }
 }

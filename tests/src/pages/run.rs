@@ -1,4 +1,4 @@
-//! Running the spec of a page: a directory with its files and the bases, and `driver::check` offline.
+//! Running the spec of a page: a directory with its files and the base, and `driver::check` offline.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,13 +8,13 @@ use diag::{Code, Diagnostics, SourceMap};
 use super::Files;
 use crate::fixture::{Arch, base_tar};
 
-/// What all runs share: the bases and a cache of their layers.
+/// What all runs share: the base and a cache of its layers.
 pub struct Bench {
     directory: tempfile::TempDir,
 }
 
 impl Bench {
-    /// Writes the bases.
+    /// Writes the base.
     ///
     /// # Panics
     /// When the temporary directory cannot be written.
@@ -22,9 +22,7 @@ impl Bench {
     #[expect(clippy::new_without_default, reason = "it writes files")]
     pub fn new() -> Bench {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        for (name, arch) in BASES {
-            std::fs::write(directory.path().join(name), base_tar(arch)).expect("writable");
-        }
+        std::fs::write(directory.path().join(BASE), base_tar(Arch::Amd64)).expect("writable");
         Bench { directory }
     }
 
@@ -36,9 +34,7 @@ impl Bench {
     pub fn check(&self, files: &Files) -> Outcome {
         let directory = tempfile::tempdir_in(self.directory.path()).expect("a temporary directory");
         let root = directory.path();
-        for (name, _) in BASES {
-            std::fs::hard_link(self.directory.path().join(name), root.join(name)).expect("one file system");
-        }
+        std::fs::hard_link(self.directory.path().join(BASE), root.join(BASE)).expect("one file system");
         for (name, bytes) in files {
             write(root, name, bytes);
         }
@@ -55,7 +51,8 @@ impl Bench {
     }
 }
 
-const BASES: [(&str, Arch); 2] = [("base.tar", Arch::Amd64), ("base-arm64.tar", Arch::Arm64)];
+/// Its name in every page.
+const BASE: &str = "base.tar";
 
 fn write(root: &Path, name: &str, bytes: &[u8]) {
     let path = root.join(name);

@@ -39,9 +39,7 @@ pub fn table(text: &str) -> Edges {
     for line in text.lines() {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         let ["", name, _, on, ""] = cells.as_slice() else { continue };
-        let ticked = |cell: &str| -> Vec<String> {
-            cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
-        };
+        let ticked = |cell: &str| -> Vec<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
         if let [krate] = ticked(name).as_slice() {
             rows.push((krate.clone(), ticked(on)));
         }
@@ -106,7 +104,7 @@ pub fn paths(root: &Path, text: &str) -> Vec<String> {
 /// `compiler/plan/src/decide`, `clippy.toml`; not `OUT/NAME`, `/usr`, `--locked`, `lang::spec`.
 fn looks_like_a_path(word: &str) -> bool {
     const TOPS: [&str; 6] = ["compiler", "editors", "examples", "stdlib", "tests", ".ci"];
-    const ENDS: [&str; 6] = [".md", ".rs", ".toml", ".kdl", ".lock", ".txt"];
+    const ENDS: [&str; 5] = [".md", ".rs", ".toml", ".kdl", ".txt"];
     let plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
     let top = word.split('/').next().unwrap_or(word);
     plain && !word.starts_with('/') && (TOPS.contains(&top) || ENDS.iter().any(|end| word.ends_with(end)))
@@ -126,7 +124,11 @@ mod tests {
 
     #[test]
     fn differences_are_told() {
-        let same = cargo(&[("compiler/a", &[]), ("compiler/b", &["compiler/a"]), ("compiler/c", &["compiler/a", "compiler/b"])]);
+        let same = cargo(&[
+            ("compiler/a", &[]),
+            ("compiler/b", &["compiler/a"]),
+            ("compiler/c", &["compiler/a", "compiler/b"]),
+        ]);
         assert_eq!(table(TEXT), same);
         assert_eq!(edges(&table(TEXT), &same), [""; 0]);
         let other = cargo(&[("compiler/a", &["compiler/d"]), ("compiler/b", &[]), ("compiler/d", &[])]);

@@ -8,7 +8,14 @@ use super::tree::SourceFile;
 
 /// What none of them may name.
 const BANNED: [&str; 9] = [
-    "std::fs", "std::net", "std::process", "std::env", "std::thread", "SystemTime::now", "Instant::now", "rustix::",
+    "std::fs",
+    "std::net",
+    "std::process",
+    "std::env",
+    "std::thread",
+    "SystemTime::now",
+    "Instant::now",
+    "rustix::",
     "libc::",
 ];
 
@@ -64,7 +71,10 @@ mod tests {
         }
         let text = "//! std::fs is not used\nuse std::fs;\n#[cfg(test)]\nmod tests {\n    use std::env;\n}\n";
         let file = SourceFile { path: "compiler/lang/src/a.rs".into(), text: text.into(), test: false };
-        assert_eq!(purity(std::slice::from_ref(&file), &["lang"], &[]), ["compiler/lang/src/a.rs:2: std::fs in a pure crate"]);
+        assert_eq!(
+            purity(std::slice::from_ref(&file), &["lang"], &[]),
+            ["compiler/lang/src/a.rs:2: std::fs in a pure crate"]
+        );
         assert_eq!(purity(std::slice::from_ref(&file), &["plan"], &[]), [""; 0]);
         assert_eq!(purity(&[file], &["lang"], &[("compiler/lang/src/a.rs", "why")]), [""; 0]);
     }

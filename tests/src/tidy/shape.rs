@@ -10,7 +10,8 @@ pub type Exemption = (&'static str, &'static str);
 pub fn heads(files: &[SourceFile]) -> Vec<String> {
     let head = |file: &SourceFile| {
         let mut lines = file.text.lines();
-        lines.find(|line| !line.starts_with("#!/") && !(line.starts_with("//") && !line.starts_with("//!")))
+        lines
+            .find(|line| !line.starts_with("#!/") && !(line.starts_with("//") && !line.starts_with("//!")))
             .is_some_and(|line| line.starts_with("//!"))
     };
     files.iter().filter(|file| !head(file)).map(|file| format!("{}: no `//!` head", file.path)).collect()

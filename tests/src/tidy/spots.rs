@@ -46,7 +46,8 @@ impl Machine {
 #[must_use]
 pub fn spots(root: &Path, machine: &Machine) -> Vec<String> {
     // Of containers and sandboxes; put together here, so that this list does not find itself.
-    let common = [["/wor", "k/main"], ["/wor", "k/shared"], ["/tmp/", "wt/"], ["target-", "helpers"]].map(|p| p.concat());
+    let common =
+        [["/wor", "k/main"], ["/wor", "k/shared"], ["/tmp/", "wt/"], ["target-", "helpers"]].map(|p| p.concat());
     let mut wrong = Vec::new();
     for path in files(root) {
         let bytes = std::fs::read(root.join(&path)).expect("a file of the workspace");

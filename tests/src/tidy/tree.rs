@@ -134,7 +134,8 @@ mod tests {
         assert_eq!(file.product_lines().count(), 2);
         file.test = true;
         assert_eq!(file.product_lines().count(), 0);
-        let declared = test_modules("x/src/read/mod.rs", "mod a;\n#[cfg(test)]\nmod peers;\n#[cfg(test)]\nmod t {\n}\n");
+        let declared =
+            test_modules("x/src/read/mod.rs", "mod a;\n#[cfg(test)]\nmod peers;\n#[cfg(test)]\nmod t {\n}\n");
         assert_eq!(declared, ["x/src/read/peers"]);
         assert_eq!(test_modules("x/src/read.rs", "#[cfg(test)]\nmod peers;\n"), ["x/src/read/peers"]);
     }

@@ -1,7 +1,10 @@
 //! The tests of the whole, in one binary: a module for each kind.
 
-//mod pages;
+mod lock;
+mod output;
+mod pages;
 mod tidy;
+mod verbs;
 
 /// Fails with all complaints at once, so that one run shows what there is to do.
 #[track_caller]

@@ -36,17 +36,10 @@ pub struct Profiles {
     pub workloads: BTreeMap<String, Profile>,
 }
 
-/// Decides the Plan. Errors are collected; a Plan comes out even then, for the editor and `explain`.
-pub fn assemble(
-    spec: &Spec,
-    parts: Vec<Part<'_>>,
-    profiles: Profiles,
-    epoch: i64,
-    world: &dyn World,
-) -> (Option<Plan>, Diagnostics) {
-    let mut problems = Diagnostics::new();
-    let from_image: Vec<_> = spec.volumes.iter().flat_map(|v| &v.mounts).filter(|m| m.from_image).collect();
-    if let (true, Some(mount)) = (parts.len() > 1, from_image.first()) {
+/// A claim that is filled from the image holds the programs of one platform.
+pub(super) fn one_architecture(spec: &Spec, platforms: usize, problems: &mut Diagnostics) {
+    let mut from_image = spec.volumes.iter().flat_map(|volume| &volume.mounts).filter(|mount| mount.from_image);
+    if let (true, Some(mount)) = (platforms > 1, from_image.next()) {
         problems.push(
             Diagnostic::new(
                 codes::E0864,
@@ -56,6 +49,18 @@ pub fn assemble(
             .help("build one platform, or leave from-image out"),
         );
     }
+}
+
+/// Decides the Plan. Errors are collected; a Plan comes out even then, for the editor and `explain`.
+pub fn assemble(
+    spec: &Spec,
+    parts: Vec<Part<'_>>,
+    profiles: Profiles,
+    epoch: i64,
+    world: &dyn World,
+) -> (Option<Plan>, Diagnostics) {
+    let mut problems = Diagnostics::new();
+    one_architecture(spec, parts.len(), &mut problems);
     let mut images = Vec::new();
     for part in parts {
         match image_plan(spec, part, &profiles.image, epoch, &mut problems) {

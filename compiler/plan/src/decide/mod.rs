@@ -8,6 +8,8 @@ pub mod identity;
 pub mod keep;
 pub mod profile;
 pub mod sealed;
+#[cfg(test)]
+mod tests;
 
 use diag::{Diagnostic, Diagnostics, codes};
 use lang::spec::{SourcePath, Spanned};
