@@ -51,12 +51,7 @@ const TOLD: &[Told] = &[
         "this `{` is never closed",
         "put a `}` on a line before this one",
     ),
-    Told(
-        "keep root⟦,⟧ nobody",
-        "E0011",
-        "values are separated by spaces, not by commas",
-        "put a space in its place",
-    ),
+    Told("keep root⟦,⟧ nobody", "E0011", "values are separated by spaces, not by commas", "put a space in its place"),
     Told("keep ⟦'root'⟧", "E0014", "strings stand between double quotes, not '", "write `\"root\"`"),
     Told("env⟦:⟧ \"x\"", "E0012", "a name has no colon after it", "write `env \"x\"`"),
     Told("env A=\"1\" ⟦A⟧=\"2\"", "E0023", "the property `A` is given twice", "keep one of the two"),
