@@ -30,20 +30,30 @@ install_packages() {
 }
 
 # The recommended packages stay away, and no daemon is started: Debian's docker-registry would listen
-# on every address. policy-rc.d is Debian's own switch for that; one that exists already is left alone.
+# on every address. policy-rc.d is Debian's own switch for that; one that exists already is left alone,
+# and so is one that somebody puts there while we install.
+policy=/usr/sbin/policy-rc.d
+policy_mark="# made by k8orc's tests/run, process $$, and removed by it"
+
 apt_install() {
     need_root "apt-get install $*"
     export DEBIAN_FRONTEND=noninteractive
-    local policy=/usr/sbin/policy-rc.d ours=
     note "installing $*"
-    if [[ ! -e $policy ]]; then
-        ours=yes
-        printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$policy" >/dev/null
-        "${sudo[@]}" chmod 0755 "$policy"
-        at_end "[[ ! -e $policy ]] || ${sudo[*]} rm -f $policy"
-    fi
+    forbid_daemons
     "${sudo[@]}" apt-get -qq update >&2
     "${sudo[@]}" apt-get -qq install --yes --no-install-recommends "$@" >"$K8ORC_TEST_DIR/apt.log" 2>&1 ||
         { tail -20 "$K8ORC_TEST_DIR/apt.log" >&2; die "apt-get could not install $*"; }
-    if [[ $ours == yes ]]; then "${sudo[@]}" rm -f "$policy"; fi
+    allow_daemons
+}
+
+forbid_daemons() {
+    if [[ -e $policy || -L $policy ]]; then return; fi
+    at_end allow_daemons
+    printf '#!/bin/sh\n%s\nexit 101\n' "$policy_mark" | "${sudo[@]}" tee "$policy" >/dev/null
+    "${sudo[@]}" chmod 0755 "$policy"
+}
+
+# Removes the file only when it holds our mark: at the end it may long be another's.
+allow_daemons() {
+    if grep -qsFx "$policy_mark" "$policy"; then "${sudo[@]}" rm -f "$policy"; fi
 }

@@ -35,7 +35,7 @@ pub(crate) fn plan(run: &Run<'_>, spec: &Spec, pinned: &Pinned, bases: &[Base]) 
     let mut parts = Vec::new();
     for base in bases {
         let arch = base.facts.platform.arch;
-        let inspect = image::survey::Inspector::new(&base.contents);
+        let inspect = image::survey::Programs(&base.contents);
         let input = keep::Input {
             spec,
             facts: &base.facts,
@@ -44,9 +44,10 @@ pub(crate) fn plan(run: &Run<'_>, spec: &Spec, pinned: &Pinned, bases: &[Base]) 
             ids: &pinned.ids,
             epoch: pinned.lock.epoch,
         };
-        let (mut kept, found) = keep::keep(&input);
+        let (kept, found) = keep::keep(&input);
         run.found(found);
-        image::rewrite::rewrite(&base.facts, &base.contents, &mut kept, pinned.lock.epoch)?;
+        let (kept, found) = image::rewrite::rewrite(kept, &base.facts, &base.contents);
+        run.found(found);
         parts.push(Part {
             facts: &base.facts,
             kept,

@@ -38,14 +38,18 @@ pub(crate) fn one(run: &Run<'_>, sources: &Sources, base: &BaseRef, pin: &Pinned
     let opened = sources.open(base, &pin.pin)?;
     let read = read(sources, &opened, pin)?;
     run.found(read.notes.clone());
-    let (facts, found) = image::survey::survey(
-        pin.platform.clone(),
-        opened.identity.clone(),
-        opened.config.clone(),
-        opened.compressed_size,
-        &read,
-    )?;
+    let (survey, found) = image::survey::survey(&read.tree, &pin.platform, &read.contents)?;
     run.found(found);
+    let facts = Facts {
+        platform: pin.platform.clone(),
+        base: opened.identity.clone(),
+        config: opened.config.clone(),
+        tree: read.tree,
+        compressed_size: opened.compressed_size,
+        packages: survey.packages,
+        accounts: survey.accounts,
+        files: survey.files,
+    };
     Ok(Base { facts, contents: read.contents })
 }
 

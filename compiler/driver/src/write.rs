@@ -14,7 +14,7 @@ use syscalls::write::runtime_spec::{Runtime, runtime_spec};
 use crate::request::Run;
 use crate::staging::Staging;
 use crate::survey::Base;
-use crate::Stage;
+use crate::{OsWorld, Stage};
 
 /// What was written, for the seal.
 pub(crate) struct Artifacts {
@@ -73,7 +73,8 @@ fn image(run: &Run<'_>, plan: &Plan, bases: &[Base], staging: &Staging) -> Stage
             inputs.push(Input { plan: image, contents: &base.contents });
         }
     }
-    let read_source = |content: &Content, sink: Sink<'_>| read_source(run, content, sink);
+    let world = &run.world;
+    let read_source = |content: &Content, sink: Sink<'_>| read_source(world, content, sink);
     let options = Options {
         cache: Some(sources.cache().dir()),
         threads: run.request.threads(),
@@ -85,9 +86,9 @@ fn image(run: &Run<'_>, plan: &Plan, bases: &[Base], staging: &Staging) -> Stage
 }
 
 /// Streams a file of the user's again; it must be what the plan saw.
-fn read_source(run: &Run<'_>, content: &Content, sink: Sink<'_>) -> Result<(), Diagnostic> {
+fn read_source(world: &OsWorld, content: &Content, sink: Sink<'_>) -> Result<(), Diagnostic> {
     let Content::Source { path, size, .. } = content else { return Ok(()) };
-    match run.world.stream(&path.root, &path.path, *size, sink) {
+    match world.stream(&path.root, &path.path, *size, sink) {
         Ok(()) => Ok(()),
         Err(error) => {
             let shown = diag::text::printable(&path.path.display().to_string());

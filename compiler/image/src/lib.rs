@@ -1,4 +1,13 @@
-//! (skeleton)
+//! Images: layers in ([`read`]), facts out of them ([`survey`]), databases that stay true ([`rewrite`]), layers
+//! and layouts out ([`write`]).
+//!
+//! Nothing is unpacked: layers are indexed once into the cache and decisions are made on the
+//! index. The directions share no types but those of `plan`.
 
+mod cache_entry;
+pub mod read;
 pub mod rewrite;
 pub mod survey;
+pub mod write;
+
+pub use cache_entry::sweep;

@@ -144,8 +144,10 @@ impl Merger<'_> {
         if said.iter().all(|other| same(first.value, other.value)) {
             return Some(said.iter().find(|one| Some(one.span.file) == self.entry).unwrap_or(first).value);
         }
+        let mut tried = BTreeSet::new();
         for one in said {
-            let Some(overrides) = one.overrides else { continue };
+            // A file that itself says two things overrules nothing, so one look at each file is enough.
+            let Some(overrides) = one.overrides.filter(|_| tried.insert(one.span.file)) else { continue };
             let others = || said.iter().filter(|other| !same(one.value, other.value));
             if others().all(|other| self.is_imported(one.span.file, other.span.file)) {
                 self.overrides.insert(overrides, true);

@@ -17,8 +17,9 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use diag::{Diagnostic, codes, text::printable};
 use formats::oci::Digest;
@@ -73,13 +74,15 @@ pub struct Sources {
     cache: Cache,
     settings: Settings,
     http: Arc<registry::Http>,
+    /// One client a reference, so that a token is fetched once.
+    clients: Mutex<BTreeMap<Reference, Arc<registry::Client>>>,
 }
 
 impl Sources {
     /// Sources with this cache, environment and policy.
     pub fn new(cache: Cache, settings: Settings) -> Sources {
         let http = Arc::new(registry::Http::new(settings.clone()));
-        Sources { cache, settings, http }
+        Sources { cache, settings, http, clients: Mutex::default() }
     }
 
     /// The cache in use.
@@ -135,7 +138,8 @@ impl Sources {
         if self.settings.policy.offline {
             return Err(offline(reference, what));
         }
-        Ok(Arc::new(registry::Client::new(&self.http, &self.settings, reference, "pull")))
+        let new = || Arc::new(registry::Client::new(&self.http, &self.settings, reference, "pull"));
+        Ok(Arc::clone(registry::lock(&self.clients).entry(reference.clone()).or_insert_with(new)))
     }
 }
 

@@ -212,9 +212,10 @@ impl ReferenceError {
     }
 }
 
-/// Whether the first component of a name is a host, by Docker's rule: a dot, a colon, `localhost`, or capitals.
+/// Whether the first component of a name is a host: a dot, a colon, `localhost`. Docker takes capitals for one as
+/// well; in lower case that would be a repository of Docker Hub, so here they are an error.
 fn is_host(first: &str) -> bool {
-    first == "localhost" || first.contains(['.', ':', '[']) || first.bytes().any(|b| b.is_ascii_uppercase())
+    first == "localhost" || first.contains(['.', ':', '['])
 }
 
 /// Whether a host is this machine: 127.0.0.0/8, `[::1]`, `localhost`.
@@ -338,6 +339,7 @@ mod tests {
             ("debian:a/b", F::Host, ""),
             ("ghcr.io/x:a b", F::Tag, "a b"),
             ("ghcr.io/Shop/web", F::Uppercase, "S"),
+            ("Host/web", F::Uppercase, "H"),
             ("ghcr.io/a//b", F::Repository, ""),
             ("ghcr.io/../b", F::Repository, ".."),
             ("ghcr.io/a/___b", F::Repository, "___b"),

@@ -4,7 +4,6 @@
 //! redirect (CVE-2020-15157), not over plain http except to this machine. `urls` of descriptors are never
 //! followed. Everything that comes back is hashed before it is used.
 
-use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use diag::{Diagnostic, codes, text::printable};
@@ -22,6 +21,16 @@ mod url;
 pub(crate) use blob::Blob;
 pub(crate) use http::Http;
 pub(crate) use push::push;
+
+#[cfg(test)]
+pub(crate) fn parse_url(text: &str) -> Option<Url> {
+    Url::parse(text)
+}
+
+#[cfg(test)]
+pub(crate) fn parse_challenge(text: &str) {
+    challenge::Challenge::parse(text);
+}
 
 use crate::reference::Reference;
 use crate::settings::Settings;
@@ -79,6 +88,17 @@ impl Client {
         self.document("manifests", &name, digest)
     }
 
+    /// What a tag names, asked for in a way that registries do not count as a pull; `None` where they do not say.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub fn digest_of_tag(&self, tag: &str) -> Result<Option<Digest>, Diagnostic> {
+        let headers = [("Accept", ACCEPT.join(", "))];
+        let answer = self.call("HEAD", &format!("manifests/{tag}"), &headers, &Payload::None)?;
+        let said = answer.header("docker-content-digest").and_then(|d| Digest::parse(d).ok());
+        Ok(said.filter(|_| answer.status == 200))
+    }
+
     /// A small blob: the configuration of an image.
     pub fn config(&self, digest: Digest) -> Result<Fetched, Diagnostic> {
         self.document("blobs", &digest.to_string(), Some(digest))
@@ -93,9 +113,8 @@ impl Client {
             let promised = answer.header("docker-content-digest").and_then(|d| Digest::parse(d).ok());
             let length = answer.header("content-length").and_then(|n| n.parse::<u64>().ok());
             let answer = self.expect(answer, &[200], &format!("{kind}/{name}"))?;
-            let mut bytes = Vec::new();
-            match answer.reader().take(MAX_DOCUMENT + 1).read_to_end(&mut bytes) {
-                Ok(_) if length.is_none_or(|n| n == bytes.len() as u64 || n > MAX_DOCUMENT) => {}
+            let bytes = match answer.small(MAX_DOCUMENT, self.settings.timeout) {
+                Ok(bytes) if length.is_none_or(|n| n == bytes.len() as u64 || n > MAX_DOCUMENT) => bytes,
                 _ if attempt < ATTEMPTS => {
                     std::thread::sleep(self.http.pause(attempt));
                     attempt += 1;
@@ -103,7 +122,7 @@ impl Client {
                 }
                 Ok(_) => return Err(unreachable(&self.reference.registry(), "the answer was cut off")),
                 Err(e) => return Err(unreachable(&self.reference.registry(), &printable(&e.to_string()))),
-            }
+            };
             if bytes.len() as u64 > MAX_DOCUMENT {
                 return Err(Diagnostic::new(
                     codes::E0411,
@@ -214,8 +233,7 @@ impl Client {
         }
         let status = answer.status;
         let image = &self.reference;
-        let mut bytes = Vec::new();
-        let _ = answer.reader().take(MAX_ANSWER).read_to_end(&mut bytes);
+        let bytes = answer.small(MAX_ANSWER, self.settings.timeout).unwrap_or_default();
         let said = serde_json::from_slice::<Value>(&bytes).ok().and_then(|document| {
             let error = document.get("errors")?.get(0)?.clone();
             let text = |key: &str| error.get(key).and_then(Value::as_str).map(str::to_owned);

@@ -3,6 +3,7 @@
 
 mod auth;
 mod faulty;
+mod hostile;
 mod local;
 mod registry;
 mod server;

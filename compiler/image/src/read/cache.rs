@@ -5,28 +5,24 @@
 //! unpacks to, for archives that no configuration describes. Both are checked whenever they
 //! are read, and made again when they do not hold.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
 use std::time::SystemTime;
 
 use diag::text::printable;
 use diag::{Diagnostic, Diagnostics, codes};
 use formats::oci::Digest;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 use sha2::{Digest as _, Sha256};
 
 use super::index::Index;
 use super::ingest::ingest;
 use super::store::Data;
 use super::{LayerInput, Options};
+use crate::cache_entry::{DATA, Temporary, unique};
 
 /// Larger index files are not read; the limits of a layer keep every real one below.
 const MAX_INDEX: u64 = 4 << 30;
-
-/// Prefix of temporary directories.
-const TEMPORARY: &str = ".new-";
 
 /// A layer that lies in the cache.
 pub(super) struct Indexed {
@@ -69,7 +65,7 @@ pub(super) fn layer(input: &LayerInput, options: &Options, notes: &mut Diagnosti
     drop(data);
     fs::write(temporary.path.join("index"), index.encode()).map_err(unwritable)?;
     let target = root.join(index.diff_id.hex());
-    publish(&temporary.path, &target).map_err(unwritable)?;
+    temporary.publish(&target).map_err(unwritable)?;
     if input.diff_id.is_none() {
         remember(&root, index.digest, index.diff_id).map_err(unwritable)?;
     }
@@ -94,7 +90,7 @@ enum Opened {
 
 fn open(dir: &Path, diff_id: Digest, name: &str) -> Opened {
     let index_path = dir.join("index");
-    let (Ok(index_file), Ok(data)) = (File::open(&index_path), File::open(dir.join("data"))) else {
+    let (Ok(index_file), Ok(data)) = (File::open(&index_path), File::open(dir.join(DATA))) else {
         return if dir.exists() { Opened::Damaged } else { Opened::Missing };
     };
     let sizes = index_file.metadata().and_then(|i| data.metadata().map(|d| (i.len(), d.len())));
@@ -113,18 +109,6 @@ fn open(dir: &Path, diff_id: Digest, name: &str) -> Opened {
     }
 }
 
-/// Puts a finished entry in its place. When another build was faster, the two are equal, and
-/// when the old one was damaged, ours is better: exchanging them is right in both cases.
-fn publish(temporary: &Path, target: &Path) -> io::Result<()> {
-    match fs::rename(temporary, target) {
-        Err(e) if matches!(e.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
-            renameat_with(CWD, temporary, CWD, target, RenameFlags::EXCHANGE)?;
-            fs::remove_dir_all(temporary)
-        }
-        other => other,
-    }
-}
-
 fn remembered(root: &Path, digest: Digest) -> Option<Digest> {
     let bytes = fs::read(root.join("of").join(digest.hex())).ok()?;
     let (diff_id, sum) = bytes.split_at_checked(32)?;
@@ -134,82 +118,11 @@ fn remembered(root: &Path, digest: Digest) -> Option<Digest> {
 
 fn remember(root: &Path, digest: Digest, diff_id: Digest) -> io::Result<()> {
     let bytes = [&diff_id.bytes()[..], &checksum(digest, diff_id.bytes())].concat();
-    let temporary = root.join("of").join(format!("{TEMPORARY}{}", unique()));
+    let temporary = root.join("of").join(unique());
     fs::write(&temporary, bytes)?;
     fs::rename(&temporary, root.join("of").join(digest.hex()))
 }
 
 fn checksum(digest: Digest, diff_id: &[u8]) -> [u8; 32] {
     Sha256::new().chain_update(digest.bytes()).chain_update(diff_id).finalize().into()
-}
-
-/// A name that no other running build uses.
-fn unique() -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-/// A directory in the making, removed unless it was published. Its data file is locked while
-/// the build lives, so that [`sweep`] can tell what a killed build left behind.
-struct Temporary {
-    path: PathBuf,
-    data: File,
-}
-
-impl Temporary {
-    fn new(root: &Path) -> io::Result<Temporary> {
-        loop {
-            let path = root.join(format!("{TEMPORARY}{}", unique()));
-            match fs::create_dir(&path) {
-                Ok(()) => {}
-                // Left behind by a killed build of the same number.
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
-                Err(e) => return Err(e),
-            }
-            let data = File::create_new(path.join("data"))?;
-            data.lock()?;
-            return Ok(Temporary { path, data });
-        }
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // After `publish` the name is gone.
-        let _ = fs::remove_dir_all(&self.path);
-    }
-}
-
-/// Removes what killed builds left in `cache` (temporary entries that nobody holds). Gives
-/// the number of entries removed.
-///
-/// # Errors
-/// When the directory cannot be listed.
-pub fn sweep(cache: &Path) -> io::Result<usize> {
-    let mut removed = 0;
-    let entries = match fs::read_dir(cache.join("layers")) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
-        other => other?,
-    };
-    for entry in entries {
-        let path = entry?.path();
-        let temporary = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes()));
-        if !temporary {
-            continue;
-        }
-        let held = match File::open(path.join("data")) {
-            Ok(data) => matches!(data.try_lock(), Err(TryLockError::WouldBlock)),
-            // Between mkdir and the data file: only a build that is running now.
-            Err(_) => is_recent(&path),
-        };
-        if !held && fs::remove_dir_all(&path).is_ok() {
-            removed += 1;
-        }
-    }
-    Ok(removed)
-}
-
-fn is_recent(path: &Path) -> bool {
-    let modified = fs::metadata(path).and_then(|m| m.modified());
-    modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age.as_secs() < 60))
 }

@@ -295,8 +295,8 @@ impl Merge<'_> {
         let target = self.path(&entry.path, &entry.link)?;
         let found = self.walk(&entry.path, &target, false)?;
         let (number, next) = (self.next_inode, self.next_inode.saturating_add(1));
-        // A link that would replace the directory of its own target has lost the target.
-        let inside = found.strip_prefix(key).is_some_and(|rest| rest.starts_with(b"/"));
+        // A link that takes its target's own place, or its directory's, has lost the target.
+        let inside = found.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
         let placed = match self.nodes.get_mut(&found) {
             Some(placed) if !placed.node.is_directory() && !inside => placed,
             _ => {

@@ -25,12 +25,11 @@ mod merge;
 #[cfg(test)]
 mod merge_tests;
 #[cfg(test)]
-mod peers;
+pub(crate) mod peers;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use cache::sweep;
 pub use limits::Limits;
 pub use store::LayerStore;
 

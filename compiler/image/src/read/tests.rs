@@ -9,6 +9,7 @@ use formats::tar::{Entry, Kind, Writer};
 use plan::tree::{FileNode, Node};
 
 use super::*;
+use crate::sweep;
 
 /// A tar of these entries.
 pub(crate) fn tar(list: &[(Entry, &[u8])]) -> Vec<u8> {
@@ -65,6 +66,10 @@ pub(crate) fn file_of<'a>(base: &'a Base, at: &str) -> &'a FileNode {
         NodeKind::File(file) => file,
         other => panic!("{at} is {other:?}"),
     }
+}
+
+fn read_one(layer: &LayerInput, cache: &Path) -> Result<Base, Diagnostic> {
+    read(std::slice::from_ref(layer), &Options::new(cache))
 }
 
 fn content(base: &Base, at: &str) -> Vec<u8> {
@@ -128,9 +133,9 @@ fn zstd_of(bytes: &[u8]) -> Vec<u8> {
 fn a_cached_layer_is_not_opened_again() {
     let cache = tempfile::tempdir().unwrap();
     let good = gzip_layer(&[(file("a"), b"a")]);
-    read(&[good.clone()], &Options::new(cache.path())).unwrap();
+    read_one(&good, cache.path()).unwrap();
     let closed = LayerInput { open: Arc::new(|| Err(io::Error::other("opened again"))), ..good };
-    assert_eq!(content(&read(&[closed.clone()], &Options::new(cache.path())).unwrap(), "/a"), b"a");
+    assert_eq!(content(&read_one(&closed, cache.path()).unwrap(), "/a"), b"a");
     // Without a diff-id the stored digest leads to it, once it was read so.
     let unnamed = LayerInput { diff_id: None, ..closed };
     assert!(read(&[unnamed], &Options::new(cache.path())).is_err());
@@ -211,7 +216,7 @@ fn a_poisoned_block_is_detected() {
     let cache = tempfile::tempdir().unwrap();
     let big = noise(2_500_000);
     let input = gzip_layer(&[(file("big"), &big), (file("small"), b"small")]);
-    read(&[input.clone()], &Options::new(cache.path())).unwrap();
+    read_one(&input, cache.path()).unwrap();
     let data = entry_of(cache.path()).join("data");
     let mut bytes = std::fs::read(&data).unwrap();
     bytes[1_500_000] ^= 1;
@@ -228,7 +233,7 @@ fn a_poisoned_block_is_detected() {
 fn a_damaged_index_is_made_again() {
     let cache = tempfile::tempdir().unwrap();
     let input = gzip_layer(&[(file("a"), b"a")]);
-    read(&[input.clone()], &Options::new(cache.path())).unwrap();
+    read_one(&input, cache.path()).unwrap();
     let damage: [&dyn Fn(&Path); 4] = [
         &|dir| {
             let mut bytes = std::fs::read(dir.join("index")).unwrap();
@@ -241,10 +246,10 @@ fn a_damaged_index_is_made_again() {
     ];
     for damage in damage {
         damage(&entry_of(cache.path()));
-        let base = read(&[input.clone()], &Options::new(cache.path())).unwrap();
+        let base = read_one(&input, cache.path()).unwrap();
         assert_eq!(base.notes.iter().map(|n| n.code).collect::<Vec<_>>(), [codes::E0511]);
         assert_eq!(content(&base, "/a"), b"a");
-        let base = read(&[input.clone()], &Options::new(cache.path())).unwrap();
+        let base = read_one(&input, cache.path()).unwrap();
         assert!(base.notes.iter().next().is_none());
     }
 }
@@ -257,7 +262,7 @@ fn concurrent_builds_make_one_entry() {
     std::thread::scope(|scope| {
         for _ in 0..6 {
             scope.spawn(|| {
-                let base = read(&[input.clone()], &Options::new(cache.path())).unwrap();
+                let base = read_one(&input, cache.path()).unwrap();
                 assert!(content(&base, "/big") == big);
             });
         }

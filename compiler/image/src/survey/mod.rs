@@ -7,7 +7,7 @@ mod depends;
 mod inspect;
 mod packages;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 

@@ -243,6 +243,7 @@ impl Parser<'_> {
         if let [dash, name, number] = texts.as_slice()
             && dash.kind == Kind::Slashdash
             && self.text_of(*name) == "kdl-version"
+            && number.kind == Kind::Word
             && self.text_of(*number) != "2"
         {
             self.stop(dash.start, |p| mistakes::version(p.span(dash.start, number.end), p.text_of(*number)));

@@ -74,6 +74,9 @@ impl Kind {
     }
 }
 
+/// Bytes in which the `}` of a pattern without quotes is looked for; a limit keeps the lexer linear.
+const LONGEST_BRACES: usize = 128;
+
 /// All tokens of `text`; the last one is unclosed where a string or comment has no end.
 pub(super) fn lex(text: &str) -> Vec<Token> {
     let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
@@ -166,16 +169,24 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    /// `\`, blanks and comments, a line end: all but the `\` are tokens of their own.
     fn backslash(&mut self, rest: &str) {
-        let after = rest.get(1..).unwrap_or("");
-        let space = run(after, is_space);
-        let line = after.get(space..).unwrap_or("");
+        let mut length = 1;
+        while let Some(after) = rest.get(length..) {
+            let blank = if after.starts_with("/*") { comment_length(after).unwrap_or(0) } else { run(after, is_space) };
+            if blank == 0 {
+                break;
+            }
+            length += blank;
+        }
+        let line = rest.get(length..).unwrap_or("");
         if !(line.is_empty() || line.starts_with("//") || newline_length(line) > 0) {
             return self.push(Kind::Backslash, 1);
         }
+        let end = self.at + length;
         self.push(Kind::Continue, 1);
-        if space > 0 {
-            self.push(Kind::Space, space);
+        while self.at < end {
+            self.next();
         }
         if line.starts_with("//") {
             self.push(Kind::LineComment, run(line, |c| !is_newline(c)));
@@ -260,30 +271,30 @@ fn comment_length(text: &str) -> Option<usize> {
 /// Length of the path, glob or reference that `text` begins with: to the next blank, with braces in pairs.
 fn path_length(text: &str) -> usize {
     let mut depth = 0_usize;
-    let mut end = text.len();
-    let whole = run(text, |c| !is_space(c) && !is_newline(c));
-    for (at, c) in text.char_indices() {
-        let stop = match c {
-            '"' | ';' | '(' | ')' => true,
-            '{' => {
-                let pairs = text.get(at + 1..whole).is_some_and(|tail| tail.contains('}'));
-                depth += usize::from(pairs);
-                !pairs
-            }
-            '}' if depth == 0 => true,
-            '}' => {
-                depth -= 1;
-                false
-            }
-            _ => at >= whole,
-        };
-        if stop {
-            end = at;
-            break;
+    // Where the last `}` of the pattern is, once a `{` asks for it.
+    let mut last_close = None;
+    let stop = text.char_indices().find(|(at, c)| match c {
+        '"' | ';' | '(' | ')' => true,
+        '{' => {
+            depth += 1;
+            *last_close.get_or_insert_with(|| at + close_ahead(text, *at)) <= *at
         }
-    }
+        '}' => {
+            let outside = depth == 0;
+            depth = depth.saturating_sub(1);
+            outside
+        }
+        c => is_space(*c) || is_newline(*c),
+    });
+    let end = stop.map_or(text.len(), |(at, _)| at);
     // A comma after it belongs to the list that somebody thought of.
     text.get(..end).map_or(end, |path| path.trim_end_matches(',').len()).max(1)
+}
+
+/// Distance from `at` to the last `}` before the next blank; 0 where there is none near.
+fn close_ahead(text: &str, at: usize) -> usize {
+    let ahead = text.as_bytes().iter().skip(at).take(LONGEST_BRACES).take_while(|b| !b.is_ascii_whitespace());
+    ahead.enumerate().filter(|(_, b)| **b == b'}').last().map_or(0, |(n, _)| n)
 }
 
 /// Length of a `"…"` that `text` begins with; `Err` with what belongs to it where its line ends first.

@@ -18,7 +18,7 @@ use super::image::{configuration, count_differs, unusable};
 use super::tarball::sniff;
 use super::{buffered, digest_of, media_type, opened};
 use crate::local::{self, Want, unreadable};
-use crate::stream::Verified;
+use crate::stream::{Bounded, Verified};
 use crate::{Failure, LayerSource, OpenedBase, Pin, not_pinned};
 
 /// Bytes of all names of an archive that are kept.
@@ -216,8 +216,9 @@ fn decoded(source: &SourcePath) -> Result<(Box<dyn Read + Send>, Codec), Diagnos
     let mut file = open_file(source)?;
     let name = local::shown(source);
     let kind = sniff(&mut file, &name)?;
+    let stored = file.metadata().map_err(|e| unreadable(&name, &e))?.len();
     let decoder = codec::decoder(kind, buffered(file)).map_err(|e| unreadable(&name, &e))?;
-    Ok((decoder, kind))
+    Ok((Box::new(Bounded::new(decoder, stored)), kind))
 }
 
 fn damaged(source: &SourcePath, error: &tar::TarError) -> Diagnostic {

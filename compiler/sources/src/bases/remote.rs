@@ -18,9 +18,15 @@ pub(super) fn resolve(sources: &Sources, text: &str, pin: &mut Pin) -> Result<()
         Some(digest) => cached(sources, &reference, digest, "the manifest")?,
         None => {
             let client = sources.client(&reference, "the manifest")?;
-            let fetched = client.manifest(None, reference.tag())?;
-            sources.cache.keep_document(&fetched.bytes)?;
-            fetched
+            let said = client.digest_of_tag(reference.tag().unwrap_or("latest"))?;
+            match said.filter(|digest| sources.cache.document(*digest).is_some()) {
+                Some(digest) => cached(sources, &reference, digest, "the manifest")?,
+                None => {
+                    let fetched = client.manifest(None, reference.tag())?;
+                    sources.cache.keep_document(&fetched.bytes)?;
+                    fetched
+                }
+            }
         }
     };
     let name = reference.to_string();

@@ -11,7 +11,7 @@ use plan::SourcePath;
 
 use super::{bare, buffered, digest_of, media_type, opened};
 use crate::local::{self, Want, unreadable};
-use crate::stream::{Hashing, Verified};
+use crate::stream::{Bounded, Hashing, Verified};
 use crate::{Failure, LayerSource, OpenedBase, Pin, Sources, not_pinned, pinned};
 
 pub(super) fn resolve(sources: &Sources, source: &SourcePath, pin: &mut Pin) -> Result<(), Diagnostic> {
@@ -31,9 +31,10 @@ fn decompressed(source: &SourcePath, kind: Codec, digest: Digest) -> Result<Dige
     let name = local::shown(source);
     let failure = Failure::default();
     let (file, _) = open_archive(source)?;
+    let stored = file.metadata().map_err(|e| unreadable(&name, &e))?.len();
     let verified = Verified::new(file, &name, None, digest, &failure);
     let decoder = codec::decoder(kind, buffered(verified)).map_err(|e| unreadable(&name, &e))?;
-    match Hashing::new(decoder).finish() {
+    match Hashing::new(Bounded::new(decoder, stored)).finish() {
         Ok((diff_id, _)) => Ok(diff_id),
         Err(e) => Err(failure.take().unwrap_or_else(|| {
             let why = printable(&e.to_string());

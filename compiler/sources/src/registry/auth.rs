@@ -1,7 +1,5 @@
 //! Authorisation: what a registry asks for, from the credentials that the user has.
 
-use std::io::Read;
-
 use diag::{Diagnostic, codes, text::printable};
 use serde_json::Value;
 
@@ -72,9 +70,8 @@ impl Client {
         if answer.status != 200 {
             return Err(self.refused(&format!("its token server {} answered {}", realm.origin(), answer.status)));
         }
-        let mut bytes = Vec::new();
-        let read = answer.reader().take(MAX_ANSWER).read_to_end(&mut bytes);
-        let document = read.ok().and_then(|_| serde_json::from_slice::<Value>(&bytes).ok()).unwrap_or_default();
+        let bytes = answer.small(MAX_ANSWER, self.settings.timeout).unwrap_or_default();
+        let document = serde_json::from_slice::<Value>(&bytes).unwrap_or_default();
         let token = ["token", "access_token"].iter().find_map(|key| document.get(key)?.as_str());
         match token.filter(|t| !t.is_empty() && t.bytes().all(|b| b.is_ascii_graphic())) {
             Some(token) => Ok(format!("Bearer {token}")),

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diag::{Diagnostic, codes, text::printable};
 use ureq::http::{HeaderMap, Request};
@@ -55,6 +55,25 @@ impl Answer {
     /// A header's value, when it is visible ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body of at most `limit` + 1 bytes, when it comes within five times the patience for one read: a
+    /// server must not hold a build up by sending a byte now and then.
+    pub fn small(self, limit: u64, patience: Duration) -> std::io::Result<Vec<u8>> {
+        let deadline = Instant::now() + patience.saturating_mul(5);
+        let mut reader = self.reader().take(limit.saturating_add(1));
+        let (mut bytes, mut chunk) = (Vec::new(), vec![0; 16 << 10]);
+        loop {
+            match reader.read(&mut chunk) {
+                Ok(0) => return Ok(bytes),
+                Ok(n) => bytes.extend_from_slice(chunk.get(..n).unwrap_or_default()),
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+            if Instant::now() > deadline {
+                return Err(std::io::ErrorKind::TimedOut.into());
+            }
+        }
     }
 
     /// The body without a limit of its own.
@@ -206,6 +225,10 @@ fn proxy(settings: &Settings) -> Result<Option<Proxy>, Diagnostic> {
     let direct = settings.env("NO_PROXY").or_else(|| settings.env("no_proxy")).unwrap_or_default();
     for host in direct.split(',').map(str::trim).filter(|host| !host.is_empty()) {
         builder = builder.no_proxy(host);
+        // A name covers what is below it, as for curl and Go.
+        if !host.starts_with(['.', '*']) {
+            builder = builder.no_proxy(&format!(".{host}"));
+        }
     }
     builder.build().map(Some).map_err(|_| wrong())
 }

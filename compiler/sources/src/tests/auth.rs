@@ -48,7 +48,7 @@ fn a_token_is_fetched_with_our_scope_and_used_here_only() {
     let sources = login(dir.path(), &server.address, r#"{"auth":"dTpw"}"#);
     let base = BaseRef::Registry(format!("{}/x:1", server.address));
     let pin = sources.resolve(&base, &amd64()).unwrap();
-    assert_eq!(contents(&sources.open(&base, &pin).unwrap()), [image.layer.clone()]);
+    assert_eq!(contents(&sources.open(&base, &pin).unwrap()), std::slice::from_ref(&image.layer));
     let asked = &realm.seen()[0];
     assert_eq!(asked.line, "GET /token?service=svc&scope=repository%3Ax%3Apull", "not the scope that it proposed");
     assert_eq!(asked.header("authorization"), Some(BASIC));

@@ -291,6 +291,45 @@ fn an_upload_is_tried_again_from_the_start() {
     assert_eq!(quiet.push(&layout.dir, "127.0.0.1:1/x:1").unwrap_err().code, codes::E0402);
 }
 
+#[test]
+fn a_proxy_of_the_environment_is_asked() {
+    let proxy = Server::start(|_, _| Say::status(403));
+    let dir = tempfile::tempdir().unwrap();
+    let base = BaseRef::Registry("registry.invalid/x:1".into());
+    let through = |name: &str, value: String| {
+        let name = name.to_owned();
+        sources_with(dir.path(), NetPolicy::default(), |s| drop(s.env.insert(name, value))).resolve(&base, &amd64())
+    };
+    assert_eq!(through("HTTPS_PROXY", format!("http://{}", proxy.address)).unwrap_err().code, codes::E0403);
+    assert_eq!(proxy.seen()[0].line, "CONNECT registry.invalid:443");
+    let error = through("https_proxy", "http://".into()).unwrap_err();
+    assert!(error.message.contains("https_proxy"), "{}", error.message);
+    // This machine is never asked through a proxy.
+    let image = Image::new(10);
+    let server = Server::start(move |request, _| image.answer(request));
+    let before = proxy.seen().len();
+    let near = BaseRef::Registry(format!("{}/x:1", server.address));
+    let sources = sources_with(dir.path(), NetPolicy::default(), |s| {
+        s.env.insert("ALL_PROXY".into(), format!("http://{}", proxy.address));
+    });
+    sources.resolve(&near, &amd64()).unwrap();
+    assert_eq!(proxy.seen().len(), before);
+}
+
+#[test]
+fn a_known_tag_is_not_pulled_again() {
+    let image = Image::new(10);
+    let digest = Digest::of(image.manifest()).to_string();
+    let server = Server::start(move |request, _| image.answer(request).header("Docker-Content-Digest", &digest));
+    let dir = tempfile::tempdir().unwrap();
+    let base = BaseRef::Registry(format!("{}/x:1", server.address));
+    for _ in 0..2 {
+        sources(dir.path(), NetPolicy::default()).resolve(&base, &amd64()).unwrap();
+    }
+    assert_eq!(server.count("GET /v2/x/manifests/"), 1);
+    assert_eq!(server.count("HEAD /v2/x/manifests/1"), 2);
+}
+
 impl Say {
     fn with_status(self, status: u16) -> Say {
         Say { status, ..self }

@@ -53,6 +53,8 @@ pub(super) struct Search<'a> {
     overlay: &'a Overlay<'a>,
     musl: bool,
     environment: Vec<Vec<u8>>,
+    /// Directories of `ld.so.conf`: glibc finds there only what `ld.so.cache` lists, so nothing that the spec adds.
+    cached: Vec<Vec<u8>>,
     system: Vec<Vec<u8>>,
 }
 
@@ -61,8 +63,10 @@ impl<'a> Search<'a> {
         let name = loader.rsplit(|b| *b == b'/').next().unwrap_or_default();
         let musl = name.starts_with(b"ld-musl-");
         let environment = env.get("LD_LIBRARY_PATH").map(|list| list.split([':', ';']).map(Into::into).collect());
-        let system = if musl { musl_directories(facts, name) } else { glibc_directories(facts) };
-        Self { overlay, musl, environment: environment.unwrap_or_default(), system }
+        let system = if musl { musl_directories(facts, name) } else { DEFAULT.map(Into::into).to_vec() };
+        let cache = ImagePath::parse(b"/etc/ld.so.cache").is_ok_and(|cache| overlay.get(&cache).is_some());
+        let cached = if cache && !musl { conf_directories(facts) } else { Vec::new() };
+        Self { overlay, musl, environment: environment.unwrap_or_default(), cached, system }
     }
 
     /// musl has its libc in the loader: programs need a name that no file must have.
@@ -81,7 +85,17 @@ impl<'a> Search<'a> {
         if name.contains(&b'/') {
             return self.candidate(&expand(name, &origin.path, "lib"), fits).into_iter().collect();
         }
-        for list in self.directories(origin) {
+        let lists = self.directories(origin);
+        let last = lists.len().saturating_sub(1);
+        for (number, list) in lists.into_iter().enumerate() {
+            if number == last {
+                let mut new = |path: &ImagePath| fits(path).filter(|_| !self.overlay.added.contains_key(path));
+                for directory in &self.cached {
+                    if let Some(one) = self.candidate(&[directory, b"/".as_slice(), name].concat(), &mut new) {
+                        return vec![one];
+                    }
+                }
+            }
             let mut found = Vec::new();
             for directory in list {
                 let plain = self.candidate(&[&directory, b"/".as_slice(), name].concat(), fits);
@@ -209,8 +223,8 @@ fn flat(path: &[u8]) -> Vec<u8> {
     parts.iter().flat_map(|part| [b"/".as_slice(), part]).flatten().copied().collect()
 }
 
-/// What `ld.so.cache` is made of: `/etc/ld.so.conf` with its includes, then what is compiled in.
-fn glibc_directories(facts: &Facts) -> Vec<Vec<u8>> {
+/// What `ld.so.cache` was made of: `/etc/ld.so.conf` with its includes.
+fn conf_directories(facts: &Facts) -> Vec<Vec<u8>> {
     let mut out = Vec::new();
     let mut files = vec!["/etc/ld.so.conf".to_string()];
     let mut read = std::collections::BTreeSet::new();
@@ -232,20 +246,20 @@ fn glibc_directories(facts: &Facts) -> Vec<Vec<u8>> {
             }
         }
     }
-    for fixed in [
-        "/lib/x86_64-linux-gnu",
-        "/usr/lib/x86_64-linux-gnu",
-        "/lib/aarch64-linux-gnu",
-        "/usr/lib/aarch64-linux-gnu",
-        "/lib64",
-        "/usr/lib64",
-        "/lib",
-        "/usr/lib",
-    ] {
-        out.push(fixed.into());
-    }
     out
 }
+
+/// What is compiled into glibc as Debian and others build it.
+const DEFAULT: [&str; 8] = [
+    "/lib/x86_64-linux-gnu",
+    "/usr/lib/x86_64-linux-gnu",
+    "/lib/aarch64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/lib64",
+    "/usr/lib64",
+    "/lib",
+    "/usr/lib",
+];
 
 /// `/etc/ld-musl-ARCH.path`, or what is compiled in.
 fn musl_directories(facts: &Facts, loader: &[u8]) -> Vec<Vec<u8>> {

@@ -11,7 +11,9 @@ use super::globs::unmatched;
 use super::near::near;
 use super::{Index, Input};
 use crate::facts::{Family, Package};
+use crate::path::ImagePath;
 use crate::reason::Reason;
+use crate::tree::{Node, NodeKind};
 
 use super::needs::Needed;
 
@@ -55,6 +57,10 @@ pub(super) fn packages(input: &Input<'_>, index: &Index<'_>, needed: &Needed, ou
         }
     }
     for (path, reason) in needed {
+        // `/lib` is a link, but all packages of before the merge of /usr list it as their directory.
+        if is_link_to_directory(index, path) {
+            continue;
+        }
         let owners = index.at(path).and_then(|at| index.owners.get(at));
         for owner in owners.into_iter().flatten() {
             queue.push_back((*owner, Reason::link(format!("it owns {path}"), reason)));
@@ -73,6 +79,12 @@ pub(super) fn packages(input: &Input<'_>, index: &Index<'_>, needed: &Needed, ou
         }
     };
     reached.iter().enumerate().map(|(at, reached)| verdict(at, reached)).collect()
+}
+
+fn is_link_to_directory(index: &Index<'_>, path: &ImagePath) -> bool {
+    let link = index.tree.get(path).is_some_and(|node| matches!(node.kind, NodeKind::Symlink(_)));
+    let end = || index.tree.resolve(path).ok().and_then(|(end, _)| index.tree.get(&end));
+    link && end().is_some_and(Node::is_directory)
 }
 
 /// Follows dependencies; complains of those that a removal breaks and of those that the base breaks.

@@ -150,3 +150,14 @@ fn diverted_files_belong_to_their_package() {
     assert!(why(&kept, "/usr/bin/hello.distrib").starts_with("it is a file of hello"));
     assert!(kept.packages.iter().find(|p| p.name == "wrapper").unwrap().kept);
 }
+
+#[test]
+fn a_directory_that_became_a_link_pulls_nobody_in() {
+    let mut base = Base::debian();
+    base.facts.packages.packages[4].paths.insert(0, path("/lib"));
+    let mut wanted = spec();
+    wanted.image.entrypoint = vec![word("/bin/hello")];
+    let kept = base.kept(&wanted);
+    assert_eq!(names(&kept), ["libc6", "hello"]);
+    assert!(there(&kept, "/lib"));
+}

@@ -89,6 +89,7 @@ fn search_paths_follow_origin_conf_and_inheritance() {
     base.program("/opt/tool/lib/liba.so", library(&["libb.so"]));
     base.program("/opt/tool/lib/libb.so", library(&[]));
     base.program("/opt/conf/libb.so", library(&[]));
+    base.file("/etc/ld.so.cache", 0o644);
     base.facts.files.insert(path("/etc/ld.so.conf"), b"include /etc/ld.so.conf.d/*.conf\n".to_vec());
     base.facts.files.insert(path("/etc/ld.so.conf.d/x.conf"), b"# note\n/opt/conf\n".to_vec());
     let mut wanted = spec();
