@@ -229,3 +229,18 @@ fn a_base_that_leaves_directories_out_gets_them() {
     let kept = base.kept(&spec());
     assert!(kept.entries[&path("/opt/deep")].node.is_directory());
 }
+
+/// What a base has in /k8or beyond the runtime itself would be mixed up with it.
+#[test]
+fn the_place_of_the_runtime_is_ours() {
+    let mut base = Base::debian();
+    let complaints = |base: &Base| {
+        let mut found = diag::Diagnostics::new();
+        crate::decide::assemble::reserve_runtime_paths(&base.kept(&spec()), &mut found);
+        found.iter().map(|one| one.code.id()).collect::<Vec<_>>()
+    };
+    base.file("/k8or/k8or", 0o755);
+    assert_eq!(complaints(&base), [""; 0]);
+    base.file("/k8or/own", 0o644);
+    assert_eq!(complaints(&base), ["E0693"]);
+}
