@@ -205,6 +205,13 @@ fn a_waiting_filter_stops_the_process_at_the_call() {
     wait_until("mkdir stops at mkdir", || std::fs::read_to_string(&call).is_ok_and(|text| text.starts_with(expected)));
     let children = format!("/proc/{0}/task/{0}/children", child.id());
     let helper = std::fs::read_to_string(children).unwrap();
+    // It keeps the listener, but not the pipes that somebody may read to their end.
+    let files = format!("/proc/{}/fd", helper.trim());
+    wait_until("the helper lets go of the standard files", || {
+        let names = std::fs::read_dir(&files).unwrap().map(|file| file.unwrap().file_name());
+        let names = names.collect::<Vec<_>>();
+        !names.is_empty() && !names.iter().any(|name| name == "0" || name == "1" || name == "2")
+    });
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!place.path("made").exists());
