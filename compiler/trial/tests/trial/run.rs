@@ -180,3 +180,18 @@ fn an_interrupt_leaves_nothing_behind() {
         assert_eq!(left_behind(), Vec::<String>::new());
     }
 }
+
+#[test]
+fn an_image_without_workloads_runs_its_own_command() {
+    let Some(_turn) = able() else { return };
+    let mut image = Draft::new(EVERYWHERE).exec(&["expect", "/etc/plain", "plain"]).write();
+    image.plan.workloads.clear();
+    let patience = Duration::from_secs(10);
+    let request =
+        trial::Request { plan: &image.plan, output: image.output(), workload: None, secrets: [].into(), patience };
+    let (report, said) = trial::run(&request, &|| false);
+    let report = report.unwrap();
+    assert_eq!((report.name.as_str(), codes(&said)), ("shop", Vec::new()));
+    assert_eq!(report.checks.len(), 1);
+    assert_eq!(report.exit.status, 143);
+}

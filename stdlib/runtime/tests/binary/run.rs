@@ -157,6 +157,12 @@ fn a_call_outside_the_filter_kills_and_is_explained() {
         let output = place.as_init(&["run", "--", "mkdir", "made2"]).output().unwrap();
         assert_eq!(status(&output), 159, "{}", errors(&output));
         assert!(errors(&output).contains("k8or: killed by SIGSYS: a system call that is not in"));
+        // A process that nobody waits for.
+        let orphan = "(sleep 0.05; exec mkdir made3) & sleep 0.02; exit 0";
+        let waiting = "sh -c \"$1\"; sleep 0.3";
+        let output = place.as_init(&["run", "--", "sh", "-c", waiting, "sh", orphan]).output().unwrap();
+        assert_eq!(status(&output), 0, "{}", errors(&output));
+        assert!(errors(&output).contains(" was killed by SIGSYS: a system call"), "{}", errors(&output));
     }
 }
 
