@@ -56,7 +56,8 @@ impl Request {
 
     /// The lock's path.
     pub fn lock_path(&self) -> PathBuf {
-        self.root().join("k8orc.lock")
+        // `k8orc.lock`, not `./k8orc.lock`: this is how it is shown.
+        self.spec.with_file_name("k8orc.lock")
     }
 
     /// Threads.

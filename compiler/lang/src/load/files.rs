@@ -35,7 +35,9 @@ pub(super) fn text(
 
 /// What the World said, as a diagnostic.
 fn refused(world: &dyn World, root: &Path, path: &Path, at: Option<Span>, error: &WorldError) -> Diagnostic {
-    let shown = path.display();
+    // Nothing names the entry but the command line: there it was relative to where the user is.
+    let whole = if at.is_none() && root != Path::new(".") { root.join(path) } else { path.to_owned() };
+    let shown = whole.display();
     match error {
         WorldError::NotFound => {
             let diagnostic = Diagnostic::new(codes::E0250, format!("there is no `{shown}`"));
@@ -45,6 +47,8 @@ fn refused(world: &dyn World, root: &Path, path: &Path, at: Option<Span>, error:
                 Some(near) => diagnostic
                     .at_opt(at, "not found")
                     .help(format!("did you mean `{}`?", path.with_file_name(near).display())),
+                None if at.is_none() => diagnostic
+                    .help("`k8orc init IMAGE` writes a first spec; another place is an argument: k8orc build DIR/spec.kdl"),
                 None => diagnostic
                     .at_opt(at, "not found")
                     .note("paths start from the directory of the file that names them"),
