@@ -24,6 +24,7 @@ mod pin;
 mod request;
 pub mod runtime;
 mod seal;
+mod second_opinion;
 mod staging;
 pub mod stdlib;
 mod survey;

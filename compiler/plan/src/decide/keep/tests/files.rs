@@ -61,6 +61,21 @@ fn kept_paths_never_go() {
 }
 
 #[test]
+fn the_importer_overrules_what_it_imports() {
+    let mut wanted = spec();
+    wanted.files.keep = vec![word("/etc/hello.conf")];
+    wanted.files.remove = vec![removes("/etc/hello.*", None)];
+    wanted.files.keep[0].span.file = FileId(1);
+    assert_eq!(Base::debian().codes(&wanted), ["E0612"]);
+    wanted.overruling.insert(wanted.files.remove[0].what.span);
+    assert!(!there(&Base::debian().kept(&wanted), "/etc/hello.conf"));
+    wanted.files.keep[0].span.file = FileId(0);
+    wanted.files.remove[0].what.span.file = FileId(1);
+    wanted.overruling = [wanted.files.keep[0].span].into();
+    assert!(there(&Base::debian().kept(&wanted), "/etc/hello.conf"));
+}
+
+#[test]
 fn globs_without_a_match() {
     let base = Base::debian();
     let mut wanted = spec();
@@ -134,6 +149,18 @@ fn links_that_we_broke_go() {
     base.link("/opt/pack/l", "/usr/share/perl");
     base.link("/opt/to-pack", "pack");
     assert!(!there(&base.kept(&spec()), "/opt/to-pack"));
+}
+
+#[test]
+fn what_the_runtime_hides_goes() {
+    let mut base = Base::debian();
+    base.node("/dev/null", NodeKind::CharDevice { major: 1, minor: 3 }, 0o666);
+    base.link("/dev/fd", "/proc/self/fd");
+    base.directory("/proc");
+    let kept = base.kept(&spec());
+    assert!(there(&kept, "/dev") && there(&kept, "/proc"));
+    assert!(!there(&kept, "/dev/null") && !there(&kept, "/dev/fd"));
+    assert_eq!(why_not(&kept, "/dev/null"), "the runtime mounts /dev over it");
 }
 
 #[test]
