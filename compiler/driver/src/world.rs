@@ -186,14 +186,20 @@ mod tests {
         let directory = rustix::fs::open(&root, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
         assert!(matches!(step_by_step(directory, Path::new("inner"), OFlags::RDONLY), Err(WorldError::Outside)));
     }
-
     #[test]
     fn a_file_that_grows() {
         let root = tempfile::tempdir().unwrap();
-        std::fs::write(root.path().join("f"), "12345").unwrap();
-        let stream = |size| OsWorld.stream(root.path(), Path::new("f"), size, &mut |_| Ok(()));
-        assert!(stream(5).is_ok());
-        assert!(stream(4).is_err(), "longer than planned");
-        assert!(stream(6).is_err(), "shorter than planned");
+        std::fs::write(root.path().join("file"), "12345").unwrap();
+        let stream = |size: u64| {
+            let mut seen = Vec::new();
+            let result = OsWorld.stream(root.path(), Path::new("file"), size, &mut |part| {
+                seen.extend_from_slice(part);
+                Ok(())
+            });
+            result.map(|()| seen)
+        };
+        assert_eq!(stream(5).unwrap(), b"12345");
+        assert!(stream(4).unwrap_err().to_string().contains("longer"));
+        assert!(stream(6).unwrap_err().to_string().contains("shorter"));
     }
 }

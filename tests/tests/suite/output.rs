@@ -102,7 +102,9 @@ fn manifests_hold_any_text() {
     let spec = HELLO.replace("port 8080 name=\"http\" }", &format!("port 8080 name=\"http\"\n{env}}}"));
     let desk = Desk::new(&spec);
     desk.build();
-    let manifest = desk.read("out/hello/manifests/prod/deployment.yaml");
+    let manifests = std::fs::read_dir(desk.path("out/hello/manifests/prod")).expect("a stage has manifests");
+    let names = manifests.map(|entry| entry.expect("ours").file_name().into_string().expect("a plain name"));
+    let manifest: String = names.map(|name| desk.read(&format!("out/hello/manifests/prod/{name}"))).collect();
     for n in 0..values.len() - 1 {
         assert!(manifest.contains(&format!("V{n}")), "V{n} is in\n{manifest}");
     }
