@@ -42,7 +42,11 @@ impl Drop for Registered {
 /// Removes all that is registered. Called on SIGINT, SIGTERM and SIGHUP, from a thread beside the build: each
 /// directory is renamed first, so that a writer that still runs finds its path gone instead of filling it.
 pub fn now() {
-    for path in paths().drain(..) {
+    clean(&mut paths());
+}
+
+fn clean(paths: &mut Vec<PathBuf>) {
+    for path in paths.drain(..) {
         let mut aside = path.clone().into_os_string();
         aside.push(".interrupted");
         let aside = PathBuf::from(aside);
@@ -52,7 +56,7 @@ pub fn now() {
 }
 
 /// A file or a directory with all below it. Best effort: there is nobody to tell in a destructor.
-fn remove(path: &Path) {
+pub(crate) fn remove(path: &Path) {
     let _ = match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
         _ => fs::remove_file(path),
@@ -84,7 +88,9 @@ pub fn on_interrupt(message: impl Fn() + Send + 'static) -> std::io::Result<()> 
             if ASK.load(Ordering::SeqCst) && !INTERRUPTED.swap(true, Ordering::SeqCst) {
                 continue;
             }
-            now();
+            // Held to the end: the build cannot register, and so not make, anything any more.
+            let mut paths = paths();
+            clean(&mut paths);
             message();
             std::process::exit(128 + signal);
         }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use diag::{Diagnostic, Diagnostics, SourceMap};
 use sources::{Cache, NetPolicy, Settings, Sources};
@@ -98,6 +99,8 @@ pub(crate) struct Run<'a> {
     pub request: &'a Request,
     pub progress: &'a dyn Progress,
     pub world: OsWorld,
+    /// When it began: what changed later is not what was read.
+    pub began: SystemTime,
     pub sources: RefCell<SourceMap>,
     pub diagnostics: RefCell<Diagnostics>,
     /// Texts of spec and modules, in reading order: name → SHA-256, for keys and provenance.
@@ -109,7 +112,8 @@ impl<'a> Run<'a> {
         Self {
             request,
             progress,
-            world: OsWorld,
+            world: OsWorld::default(),
+            began: SystemTime::now(),
             sources: RefCell::default(),
             diagnostics: RefCell::default(),
             units: RefCell::default(),

@@ -1,5 +1,7 @@
 //! The tests of the whole, in one binary: a module for each kind.
 
+mod determinism;
+mod faults;
 mod lock;
 mod output;
 mod pages;

@@ -18,7 +18,7 @@ use super::{Input, Options, ReadSource, Written, WrittenImage, WrittenLayer, lay
 /// `index.json` and `oci-layout`. One platform gives a manifest, several an index.
 ///
 /// # Errors
-/// E0540, E0541, E0543, E0549, and what reading the contents gives.
+/// E0540, E0541, E0543, E0549, E1003, and what reading the contents gives.
 pub fn write(dir: &Path, inputs: &[Input], sources: ReadSource, options: &Options) -> Result<Written, Diagnostic> {
     let blobs = dir.join("blobs/sha256");
     fs::create_dir_all(&blobs).map_err(|e| unwritable(&blobs, &e))?;
