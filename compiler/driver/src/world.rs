@@ -81,10 +81,9 @@ impl World for OsWorld {
     fn stat(&self, root: &Path, path: &Path) -> Result<FileKind, WorldError> {
         let (_, stat) = self.open(root, path, OFlags::PATH | OFlags::NOFOLLOW)?;
         Ok(match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => FileKind::File {
-                size: u64::try_from(stat.st_size).unwrap_or(0),
-                executable: stat.st_mode & 0o111 != 0,
-            },
+            FileType::RegularFile => {
+                FileKind::File { size: u64::try_from(stat.st_size).unwrap_or(0), executable: stat.st_mode & 0o111 != 0 }
+            }
             FileType::Directory => FileKind::Directory,
             FileType::Symlink => FileKind::Symlink,
             _ => FileKind::Other,
