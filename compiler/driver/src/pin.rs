@@ -233,7 +233,9 @@ fn toolchain(run: &Run<'_>, lock: &mut Lock, old: Option<&Lock>, bases: &[Pinned
             run.found([Diagnostic::new(codes::E1013, format!("the lock was made with another {what}"))
                 .severity(severity)
                 .note(format!("the lock names {then}, this is {now}"))
-                .help("the same k8orc gives the same bytes; to go on with this one, run `k8orc lock` and commit the lock")]);
+                .help(
+                    "the same k8orc gives the same bytes; to go on with this one, run `k8orc lock` and commit the lock",
+                )]);
         }
     }
     lock.compiler = env!("CARGO_PKG_VERSION").to_owned();

@@ -96,7 +96,9 @@ impl Staging {
         match rustix::fs::renameat_with(CWD, &self.dir, CWD, &self.target, RenameFlags::EXCHANGE) {
             Ok(()) => {}
             // EINVAL, ENOSYS: the file system cannot exchange. EBUSY (a mount point) cannot be helped.
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => two_renames(&self.dir, &self.target).map_err(failed)?,
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+                two_renames(&self.dir, &self.target).map_err(failed)?
+            }
             Err(error) => return Err(failed(error.into())),
         }
         // The old output now stands where we wrote; dropping `registered` removes it.

@@ -184,8 +184,11 @@ fn walk(top: &Path, visit: &mut dyn FnMut(&Path, fs::FileType) -> Option<()>) ->
         let kind = fs::symlink_metadata(&path).ok()?.file_type();
         visit(&path, kind)?;
         if kind.is_dir() {
-            let mut names: Vec<PathBuf> =
-                fs::read_dir(&path).ok()?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>().ok()?;
+            let mut names: Vec<PathBuf> = fs::read_dir(&path)
+                .ok()?
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect::<Result<_, _>>()
+                .ok()?;
             names.sort();
             open.append(&mut names);
         }

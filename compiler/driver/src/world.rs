@@ -81,10 +81,9 @@ impl World for OsWorld {
     fn stat(&self, root: &Path, path: &Path) -> Result<FileKind, WorldError> {
         let (_, stat) = self.open(root, path, OFlags::PATH | OFlags::NOFOLLOW)?;
         Ok(match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => FileKind::File {
-                size: u64::try_from(stat.st_size).unwrap_or(0),
-                executable: stat.st_mode & 0o111 != 0,
-            },
+            FileType::RegularFile => {
+                FileKind::File { size: u64::try_from(stat.st_size).unwrap_or(0), executable: stat.st_mode & 0o111 != 0 }
+            }
             FileType::Directory => FileKind::Directory,
             FileType::Symlink => FileKind::Symlink,
             _ => FileKind::Other,
@@ -238,5 +237,21 @@ mod tests {
         assert_eq!(world.list(&root, Path::new("")).unwrap(), ["abs", "inner", "proc", "sub", "up"]);
         let directory = rustix::fs::open(&root, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
         assert!(matches!(step_by_step(directory, Path::new("inner"), OFlags::RDONLY), Err(WorldError::Outside)));
+    }
+    #[test]
+    fn a_file_that_grows() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("file"), "12345").unwrap();
+        let stream = |size: u64| {
+            let mut seen = Vec::new();
+            let result = OsWorld.stream(root.path(), Path::new("file"), size, &mut |part| {
+                seen.extend_from_slice(part);
+                Ok(())
+            });
+            result.map(|()| seen)
+        };
+        assert_eq!(stream(5).unwrap(), b"12345");
+        assert!(stream(4).unwrap_err().to_string().contains("longer"));
+        assert!(stream(6).unwrap_err().to_string().contains("shorter"));
     }
 }

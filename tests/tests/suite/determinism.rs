@@ -71,7 +71,10 @@ impl Bench {
         let umask = how.umask.unwrap_or("022");
         let mut command = match (&self.setpriv, how.nobody) {
             (Some(setpriv), true) => {
-                let own = Command::new("chown").args(["-R", "65534:65534"]).arg(self.desk.path(&format!("place{n}"))).status();
+                let own = Command::new("chown")
+                    .args(["-R", "65534:65534"])
+                    .arg(self.desk.path(&format!("place{n}")))
+                    .status();
                 assert!(own.expect("chown starts").success());
                 let mut command = Command::new(setpriv);
                 command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "sh"]);
@@ -104,8 +107,12 @@ impl Bench {
         for (n, how) in hows.iter().enumerate() {
             let (run, other) = self.build(n + 1, how, fill, Some(&first.lock));
             assert_eq!(other.lock, first.lock, "{run}");
-            let differing: Vec<&String> =
-                first.files.iter().filter(|(path, one)| other.files.get(*path) != Some(one)).map(|(path, _)| path).collect();
+            let differing: Vec<&String> = first
+                .files
+                .iter()
+                .filter(|(path, one)| other.files.get(*path) != Some(one))
+                .map(|(path, _)| path)
+                .collect();
             assert!(other == first, "files that differ: {differing:?}\n{run}");
         }
     }
@@ -129,7 +136,10 @@ const BASE: How =
 #[test]
 fn one_spec_one_result() {
     let Some(bench) = Bench::new("hello") else { return };
-    let spec = HELLO.replace("syscalls {", "files {\n    copy \"./html\" to=\"/srv/html\"\n    template \"./a.j2\" to=\"/etc/a.conf\"\n}\nsyscalls {");
+    let spec = HELLO.replace(
+        "syscalls {",
+        "files {\n    copy \"./html\" to=\"/srv/html\"\n    template \"./a.j2\" to=\"/etc/a.conf\"\n}\nsyscalls {",
+    );
     let base = bench.desk.path("base.tar");
     bench.same(&HOWS, &|dir| {
         fs::copy(&base, dir.join("base.tar")).expect("ours");

@@ -116,9 +116,12 @@ pub struct WrittenLayer {
 
 /// The one message of a full disk, wherever it shows.
 pub fn disk_full(path: &Path) -> Diagnostic {
-    Diagnostic::new(codes::E1003, format!("the disk is full: {} could not be written", printable(&path.to_string_lossy())))
-        .note("the previous output, if there was one, is untouched; nothing half-written was left")
-        .help("free some space, or write elsewhere with -o; `k8orc cache gc` frees the cache")
+    Diagnostic::new(
+        codes::E1003,
+        format!("the disk is full: {} could not be written", printable(&path.to_string_lossy())),
+    )
+    .note("the previous output, if there was one, is untouched; nothing half-written was left")
+    .help("free some space, or write elsewhere with -o; `k8orc cache gc` frees the cache")
 }
 
 /// Whether an error means that there is no room.

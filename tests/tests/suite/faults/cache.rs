@@ -162,7 +162,9 @@ fn what_did_not_change_is_not_built_again() {
 /// A warning must be seen again.
 #[test]
 fn a_build_that_warned_is_built_again() {
-    let desk = Desk::new(&HELLO.replace("web\"\n    entry", "web\"\n    env TOKEN=\"dDf8s7fKx0Qm2LpV9aTzR4yWbN6hJ1cE\"\n    entry"));
+    let desk = Desk::new(
+        &HELLO.replace("web\"\n    entry", "web\"\n    env TOKEN=\"dDf8s7fKx0Qm2LpV9aTzR4yWbN6hJ1cE\"\n    entry"),
+    );
     settle();
     for _ in 0..2 {
         let finished = build(&desk.request(), &Quiet);

@@ -114,7 +114,10 @@ fn an_output_that_may_not_be_written() {
     desk.write("mine/hello/thesis.txt", b"years");
     let failed = run(k8orc(&desk, "build").expect("it was there").args(["-o", "mine"])).with_code(3);
     assert!(failed.err().contains("E1001") && failed.err().contains("outputs.sha256"), "{failed}");
-    assert_eq!((names(&desk.path("mine")), names(&desk.path("mine/hello"))), (vec!["hello".to_owned()], vec!["thesis.txt".to_owned()]));
+    assert_eq!(
+        (names(&desk.path("mine")), names(&desk.path("mine/hello"))),
+        (vec!["hello".to_owned()], vec!["thesis.txt".to_owned()])
+    );
 
     // Nobody may write where root can, so that is tried as nobody.
     let Some(()) = Need::root() else { return };
@@ -126,7 +129,11 @@ fn an_output_that_may_not_be_written() {
     fs::copy(found.get_program(), desk.path("k8orc")).expect("ours");
     let mut command = Command::new(setpriv);
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(desk.path("k8orc"));
-    command.args(["build", "spec.kdl", "--cache"]).arg(desk.path("nobody/cache")).current_dir(desk.path("")).env_clear();
+    command
+        .args(["build", "spec.kdl", "--cache"])
+        .arg(desk.path("nobody/cache"))
+        .current_dir(desk.path(""))
+        .env_clear();
     let failed = run(&mut command).with_code(3);
     assert!(failed.err().contains("E1002") && failed.err().contains("Permission denied"), "{failed}");
     assert_eq!(sealed(&desk.path("out/hello")), before);

@@ -80,7 +80,10 @@ fn diagnostics_for_machines() {
         let mut parts = line.splitn(4, ':');
         assert_eq!(parts.next(), Some("spec.kdl"), "{line}");
         assert!(parts.by_ref().take(2).all(|number| number.parse::<u32>().is_ok_and(|n| n > 0)), "{line}");
-        assert!(parts.next().is_some_and(|rest| rest.starts_with(" error[E") || rest.starts_with(" warning[E")), "{line}");
+        assert!(
+            parts.next().is_some_and(|rest| rest.starts_with(" error[E") || rest.starts_with(" warning[E")),
+            "{line}"
+        );
     }
 
     let failed = run(&mut typed(&desk, &["check", "--format", "sarif"]).expect("it was there")).with_code(1);
@@ -99,8 +102,12 @@ fn is_sarif(sarif: &Value) -> BTreeSet<String> {
     assert_eq!(runs.len(), 1);
     let driver = &runs[0]["tool"]["driver"];
     assert_eq!(driver["name"], "k8orc");
-    let rules: BTreeSet<String> =
-        driver["rules"].as_array().expect("rules").iter().map(|rule| rule["id"].as_str().expect("an id").to_owned()).collect();
+    let rules: BTreeSet<String> = driver["rules"]
+        .as_array()
+        .expect("rules")
+        .iter()
+        .map(|rule| rule["id"].as_str().expect("an id").to_owned())
+        .collect();
     for result in runs[0]["results"].as_array().expect("results") {
         assert!(rules.contains(result["ruleId"].as_str().expect("an id")), "{result}");
         assert!(["error", "warning", "note"].contains(&result["level"].as_str().expect("a level")), "{result}");
@@ -155,7 +162,11 @@ fn no_color() {
     for (no_color, colored) in [(None, true), (Some(""), true), (Some("1"), false)] {
         let mut command = Command::new(&script);
         let line = format!("{} check --syntax spec.kdl", check.get_program().display());
-        command.args(["-qec", &line, "/dev/null"]).current_dir(desk.path("")).env("TERM", "xterm").env("HOME", desk.path("home"));
+        command
+            .args(["-qec", &line, "/dev/null"])
+            .current_dir(desk.path(""))
+            .env("TERM", "xterm")
+            .env("HOME", desk.path("home"));
         command.env_remove("NO_COLOR");
         if let Some(value) = no_color {
             command.env("NO_COLOR", value);
@@ -171,16 +182,22 @@ fn no_color() {
 fn a_closed_pipe_is_quiet() {
     let desk = Desk::new(TWO);
     let Some(mut schema) = typed(&desk, &["schema", "--markdown"]) else { return };
-    let mut child = schema.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut child =
+        schema.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     drop(child.stdout.take());
     let done = child.wait_with_output().expect("ours");
     assert_eq!((done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned()), (Some(0), String::new()));
 
     let mut check = typed(&desk, &["check", "--verbose"]).expect("it was there");
-    let mut child = check.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut child =
+        check.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     drop(child.stderr.take());
     assert_eq!(child.wait().expect("ours").code(), Some(1), "the status is that of the error");
-    let closed = run(Command::new("sh").arg("-c").arg("exec \"$0\" check >&- 2>&-").arg(check.get_program()).current_dir(desk.path("")));
+    let closed = run(Command::new("sh")
+        .arg("-c")
+        .arg("exec \"$0\" check >&- 2>&-")
+        .arg(check.get_program())
+        .current_dir(desk.path("")));
     assert_eq!(closed.code(), 1, "{closed}");
 }
 
@@ -195,7 +212,8 @@ fn escapes_of_an_input_stay_escaped() {
     let desk = Desk::new(HELLO);
     desk.write("base.tar", &archive(&tree));
     let Some(_) = typed(&desk, &[]) else { return };
-    let keep = HELLO.replace("syscalls {", "files { unowned \"keep\"; keep \"/srv/**\"; remove \"/usr/bin/*setuid\" }\nsyscalls {");
+    let keep = HELLO
+        .replace("syscalls {", "files { unowned \"keep\"; keep \"/srv/**\"; remove \"/usr/bin/*setuid\" }\nsyscalls {");
     let specs = [
         HELLO.to_owned(),
         keep.clone(),
