@@ -51,6 +51,7 @@ fn a_broken_index_is_made_again() {
     let desk = Desk::new(HELLO);
     desk.build();
     let seal = sealed(&desk.path("out/hello"));
+    #[allow(clippy::type_complexity)]
     let spoil: [(&str, fn(&std::path::Path)); 5] = [
         ("cut off", |index| {
             let bytes = fs::read(index).expect("ours");
