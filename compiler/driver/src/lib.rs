@@ -24,6 +24,7 @@ mod pin;
 mod request;
 pub mod runtime;
 mod seal;
+mod second_opinion;
 mod staging;
 pub mod stdlib;
 mod survey;
@@ -82,11 +83,11 @@ pub fn check_syntax(request: &Request) -> Finished<()> {
     Run::new(request, &Quiet).finish(|run| load::spec(run).map(drop))
 }
 
-/// Asks for names and pins what they mean now; whether the lock changed.
-pub fn lock(request: &Request, progress: &dyn Progress) -> Finished<bool> {
+/// Completes the lock, or with `update` asks anew what every name means now; whether the lock changed.
+pub fn lock(request: &Request, update: bool, progress: &dyn Progress) -> Finished<bool> {
     Run::new(request, progress).finish(|run| {
         let spec = load::spec(run)?;
-        let pinned = pin::renew(run, &spec)?;
+        let pinned = if update { pin::renew(run, &spec)? } else { pin::pin(run, &spec)? };
         pin::write_back(run, &pinned)
     })
 }

@@ -13,8 +13,9 @@ pub(crate) fn spec(run: &Run<'_>) -> Stage<Spec> {
     let request = run.request;
     let entry = request.spec.file_name().map_or_else(|| Path::new(""), Path::new);
     let mut loaded = lang::load(&run.world, request.root(), entry, &request.params);
+    // Read even what did not load whole: all that is wrong is said at once.
+    let (spec, more) = lang::read(&loaded);
     let found = std::mem::take(&mut loaded.diagnostics);
-    let (spec, more) = if found.has_errors() { (None, diag::Diagnostics::new()) } else { lang::read(&loaded) };
     if let Some(spec) = &spec {
         *run.units.borrow_mut() = spec.units.iter().map(|unit| (unit.name.clone(), unit.sha256.clone())).collect();
     }

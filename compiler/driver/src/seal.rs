@@ -10,6 +10,7 @@ use plan::decide::generation::hex;
 use sha2::{Digest as _, Sha256};
 
 use crate::request::Run;
+use crate::second_opinion;
 use crate::staging::{SEAL, Staging, unwritable};
 use crate::write::Artifacts;
 use crate::{Built, Stage};
@@ -18,6 +19,7 @@ use crate::{Built, Stage};
 pub(crate) fn seal(run: &Run<'_>, staging: &Staging) -> Stage<()> {
     run.progress.step("sealing");
     image::write::check(&staging.dir().join("image"))?;
+    second_opinion::read(staging.dir())?;
     let mut lines = String::new();
     for path in files(staging.dir())? {
         let digest = digest(&staging.dir().join(&path)).map_err(|error| unwritable(&path, &error))?;

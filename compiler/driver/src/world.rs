@@ -186,4 +186,14 @@ mod tests {
         let directory = rustix::fs::open(&root, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
         assert!(matches!(step_by_step(directory, Path::new("inner"), OFlags::RDONLY), Err(WorldError::Outside)));
     }
+
+    #[test]
+    fn a_file_that_grows() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("f"), "12345").unwrap();
+        let stream = |size| OsWorld.stream(root.path(), Path::new("f"), size, &mut |_| Ok(()));
+        assert!(stream(5).is_ok());
+        assert!(stream(4).is_err(), "longer than planned");
+        assert!(stream(6).is_err(), "shorter than planned");
+    }
 }

@@ -36,15 +36,16 @@ pub const MAX_BYTES: usize = 1 << 20;
 pub fn parse(text: &str, file: FileId) -> (Option<KdlDocument>, Diagnostics) {
     match read(text, file) {
         Ok(reading) => (reading.document, reading.diagnostics),
-        Err(diagnostic) => (None, diagnostic.into()),
+        Err(diagnostics) => (None, diagnostics),
     }
 }
 
-fn read(text: &str, file: FileId) -> Result<grammar::Reading, Diagnostic> {
+fn read(text: &str, file: FileId) -> Result<grammar::Reading, Diagnostics> {
     if text.len() > MAX_BYTES {
         return Err(Diagnostic::new(codes::E0002, format!("this file has more than {MAX_BYTES} bytes"))
             .at(Span::new(file, 0, 0), "")
-            .help("split it into modules, or keep data in files that the spec names"));
+            .help("split it into modules, or keep data in files that the spec names")
+            .into());
     }
     if let Some((at, c, count)) = chars::forbidden(text) {
         let name = chars::name_of(c);
@@ -52,10 +53,11 @@ fn read(text: &str, file: FileId) -> Result<grammar::Reading, Diagnostic> {
         let diagnostic = Diagnostic::new(codes::E0004, format!("{name} (U+{code:04X}) may not stand in a spec"))
             .at(Span::new(file, at, at + c.len_utf8()), "here")
             .help(format!("delete it; in a string it can be written `\\u{{{code:x}}}`"));
-        return Err(match count {
+        let diagnostic = match count {
             1 => diagnostic,
             _ => diagnostic.note(format!("the file has {count} such characters")),
-        });
+        };
+        return Err(diagnostic.into());
     }
     Ok(grammar::read(text, file))
 }

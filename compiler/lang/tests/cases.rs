@@ -54,3 +54,23 @@ fn every_type_has_a_failing_case() {
         assert!(names.contains(&format!("type {}", ty.name())), "no case `type {}`", ty.name());
     }
 }
+
+/// A spec that uses what the language has, and is built today.
+#[test]
+fn the_example_is_read() {
+    let text = include_str!("cases/example.kdl");
+    let mut memory = Memory::new(text);
+    for file in ["nginx.conf", "app.conf.j2", "web.toml", "k8s/topology.yaml"] {
+        memory.file(file, "");
+    }
+    memory.file("team/base.kdl", "k8orc version=1\n");
+    let outcome = memory.run();
+    assert_eq!(outcome.lines(), Vec::<String>::new(), "{}", outcome.story());
+    let spec = outcome.spec();
+    assert_eq!(spec.image.labels[0].1.value, "v1.0");
+    assert_eq!((spec.volumes.len(), spec.stages.len(), spec.checks.len(), spec.files.add.len()), (3, 2, 2, 4));
+    assert_eq!(spec.workloads[0].secrets.len(), 2);
+    assert_eq!(spec.volumes[1].mounts[0].mode.unwrap().value, 0o700);
+    assert!(spec.stages[1].classes[0].expand.unwrap().value);
+    assert_eq!(spec.syscalls.otherwise.as_ref().unwrap().value, "kill-process");
+}

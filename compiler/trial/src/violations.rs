@@ -113,12 +113,14 @@ fn round(
         mounts.push(Mount { source: container::text(file)?, path: inside.to_owned(), read_only: true });
         Ok(())
     };
-    let (label, seccomp, _listener) = match filter {
+    let (label, seccomp, _listener, stops) = match filter {
         Filter::Workload(profile) => {
             // Its own filter would kill where the node's is to wait.
             replace("/k8or/sealed.conf", resealed(&sealed, "none", None).as_bytes())?;
             let listener = Listener::bind(&place.work.path().join(&name).join("s"))?;
-            ("workload", Some(waiting_profile(profile, known, arch, &listener.path)), Some(listener))
+            let waiting = waiting_profile(profile, known, arch, &listener.path);
+            let stops = numbers(arch, &notified(&waiting));
+            ("workload", Some(waiting), Some(listener), stops)
         }
         Filter::Image => {
             let file = place.rootfs.join("k8or/filter.bpf");
@@ -127,10 +129,12 @@ fn round(
             let words = format!("/k8or/filter.bpf {} {}", Digest::of(&bytes), bytes.len() / 8);
             replace("/k8or/filter.bpf", &bytes)?;
             replace("/k8or/sealed.conf", resealed(&sealed, &words, Some("wait")).as_bytes())?;
-            ("image", None, None)
+            let named = &place.subject.plan.profile.calls;
+            let stops = calls::all(arch).filter(|(name, _)| !named.contains_key(*name) && !known.contains(*name));
+            ("image", None, None, stops.map(|(_, number)| number).collect())
         }
     };
-    let watch = Watch::new(label, arch, interrupted);
+    let watch = Watch::new(label, arch, stops, interrupted);
     let setup = Setup { mounts: &mounts, env: setup.env, seccomp: seccomp.as_ref() };
     session::run(place, &setup, patience, &watch)?;
     Ok(watch.found.into_inner())
@@ -146,6 +150,20 @@ fn resealed(sealed: &str, filter: &str, on_violation: Option<&str>) -> String {
     lines.collect()
 }
 
+/// The calls that a waiting profile asks about.
+fn notified(profile: &Value) -> Vec<&str> {
+    let entries = profile.get("syscalls").and_then(Value::as_array);
+    let asking = entries
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry.get("action").and_then(Value::as_str) == Some("SCMP_ACT_NOTIFY"));
+    asking.filter_map(|entry| entry.get("names")?.as_array()).flatten().filter_map(Value::as_str).collect()
+}
+
+fn numbers(arch: Arch, names: &[&str]) -> BTreeSet<u32> {
+    names.iter().filter_map(|name| calls::number(arch, name)).collect()
+}
+
 /// The profile with all calls that it does not name answered by a notification. runc takes no such default
 /// action, so they are named.
 fn waiting_profile(profile: &Value, known: &BTreeSet<String>, arch: Arch, socket: &str) -> Value {
@@ -153,8 +171,10 @@ fn waiting_profile(profile: &Value, known: &BTreeSet<String>, arch: Arch, socket
     let entries = profile.get("syscalls").and_then(Value::as_array).cloned().unwrap_or_default();
     let named = entries.iter().filter_map(|entry| entry.get("names")?.as_array());
     let named = named.flatten().filter_map(Value::as_str).collect::<BTreeSet<_>>();
+    // Above the highest named number runc answers ENOSYS instead of killing: no violation.
+    let highest = named.iter().filter_map(|name| calls::number(arch, name)).max().unwrap_or(0);
     // runc refuses to be asked about `write`: it could not tell its parent of the listener.
-    let rest = calls::all(arch).map(|(name, _)| name);
+    let rest = calls::all(arch).filter(|(_, number)| *number <= highest).map(|(name, _)| name);
     let rest = rest.filter(|name| !named.contains(name) && !known.contains(*name) && *name != "write");
     let rest = rest.collect::<Vec<_>>();
     let mut entries = entries.clone();
@@ -224,6 +244,8 @@ impl Listener {
 struct Watch<'a> {
     label: &'static str,
     arch: Arch,
+    /// Numbers at which the filter stops a process.
+    stops: BTreeSet<u32>,
     interrupted: &'a dyn Fn() -> bool,
     namespace: RefCell<Option<String>>,
     looked: Cell<Option<Instant>>,
@@ -231,9 +253,9 @@ struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    fn new(label: &'static str, arch: Arch, interrupted: &'a dyn Fn() -> bool) -> Watch<'a> {
-        let found = RefCell::new(None);
-        Watch { label, arch, interrupted, namespace: RefCell::new(None), looked: Cell::new(None), found }
+    fn new(label: &'static str, arch: Arch, stops: BTreeSet<u32>, interrupted: &'a dyn Fn() -> bool) -> Watch<'a> {
+        let (namespace, looked, found) = Default::default();
+        Watch { label, arch, stops, interrupted, namespace, looked, found }
     }
 
     fn look(&self) -> Option<Violation> {
@@ -245,7 +267,7 @@ impl<'a> Watch<'a> {
                 continue;
             }
             for task in std::fs::read_dir(process.join("task")).ok().into_iter().flatten().flatten() {
-                if let Some((number, counter)) = stopped_at(&task.path()) {
+                if let Some((number, counter)) = stopped_at(&task.path(), &self.stops) {
                     return Some(self.violation(&process, number, counter));
                 }
             }
@@ -292,9 +314,11 @@ fn process_namespace(process: &Path) -> Option<String> {
 }
 
 /// The call at which a filter holds this thread, and the address it was made from.
-fn stopped_at(task: &Path) -> Option<(u32, Option<u64>)> {
-    let place = std::fs::read_to_string(task.join("wchan")).ok()?;
-    if !place.starts_with("seccomp") {
+fn stopped_at(task: &Path, stops: &BTreeSet<u32>) -> Option<(u32, Option<u64>)> {
+    // The function of the kernel that it sleeps in; a kernel may hide it ("0").
+    let place = std::fs::read_to_string(task.join("wchan")).unwrap_or_default();
+    let hidden = place.is_empty() || place == "0";
+    if !hidden && !place.starts_with("seccomp") {
         return None;
     }
     // "135 0xffffffff 0x1 … 0x7ffd… 0x43ad77": number, six arguments, stack, address after the call.
@@ -302,7 +326,16 @@ fn stopped_at(task: &Path) -> Option<(u32, Option<u64>)> {
     let mut words = text.split_whitespace();
     let number = words.next()?.parse::<u64>().ok()?;
     let counter = words.last().and_then(|word| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok());
-    Some((u32::try_from(number & 0xffff_ffff).ok()?, counter))
+    let number = u32::try_from(number & 0xffff_ffff).ok()?;
+    // Where the place is hidden: a filtered thread is inside a call that its filter does not let begin.
+    let stopped = !hidden || stops.contains(&number) && is_filtered(task);
+    stopped.then_some((number, counter))
+}
+
+/// Whether a thread has a seccomp filter: k8or as PID 1 has none in the image's case.
+fn is_filtered(task: &Path) -> bool {
+    let status = std::fs::read(task.join("status")).unwrap_or_default();
+    status.split(|byte| *byte == b'\n').any(|line| line == b"Seccomp:\t2")
 }
 
 /// The file that an address of a process lies in, with the offset there: `/lib/libc.so.6+0x8a2b`.
@@ -341,17 +374,22 @@ mod tests {
     #[test]
     fn what_a_profile_names_is_left_alone() {
         let profile = json!({"defaultAction": "SCMP_ACT_KILL_PROCESS", "syscalls": [
-            {"names": ["read"], "action": "SCMP_ACT_ALLOW"},
-            {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38},
+            {"names": ["read", "statx"], "action": "SCMP_ACT_ALLOW"},
+            {"names": ["kexec_load"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38},
         ]});
         let known = BTreeSet::from(["personality".to_owned()]);
         let waiting = waiting_profile(&profile, &known, Arch::X86_64, "/s");
         assert_eq!(waiting["syscalls"][0], profile["syscalls"][0]);
-        let asked = waiting["syscalls"][2]["names"].as_array().unwrap();
-        for (name, expected) in
-            [("read", false), ("clone3", false), ("personality", false), ("write", false), ("sethostname", true)]
-        {
-            assert_eq!(asked.iter().any(|asked| asked == name), expected, "{name}");
+        let asked = notified(&waiting);
+        for (name, expected) in [
+            ("read", false),
+            ("kexec_load", false),
+            ("personality", false),
+            ("write", false),
+            ("sethostname", true),
+            ("faccessat2", false),
+        ] {
+            assert_eq!(asked.contains(&name), expected, "{name}");
         }
         assert_eq!(waiting["syscalls"][3]["names"][0], "personality");
     }
@@ -363,5 +401,28 @@ mod tests {
             resealed(sealed, "none", Some("wait")),
             "k8or 1\nfilter none\non-violation wait\nprogram /a filter\n"
         );
+    }
+
+    /// A thread as /proc shows it, made of files.
+    fn task(wchan: &str, syscall: &str, seccomp: &str) -> tempfile::TempDir {
+        let task = tempfile::tempdir().unwrap();
+        for (name, text) in [("wchan", wchan), ("syscall", syscall), ("status", seccomp)] {
+            std::fs::write(task.path().join(name), text).unwrap();
+        }
+        task
+    }
+
+    #[test]
+    fn only_a_thread_that_a_filter_holds_is_stopped() {
+        let stops = BTreeSet::from([135]);
+        let (call, filtered, free) =
+            ("135 0x1 0x0 0x0 0x0 0x0 0x0 0x7f 0x43ad77\n", "a\nSeccomp:\t2\n", "Seccomp:\t0\n");
+        let at = |wchan, syscall, status| stopped_at(task(wchan, syscall, status).path(), &stops);
+        assert_eq!(at("seccomp_do_user_notification.isra.0", call, filtered), Some((135, Some(0x43ad77))));
+        assert_eq!(at("do_wait", call, filtered), None);
+        assert_eq!(at("0", call, filtered), Some((135, Some(0x43ad77))));
+        assert_eq!(at("0", call, free), None);
+        assert_eq!(at("0", "61 0x1 0x0 0x0 0x0 0x0 0x0 0x7f 0x43ad77\n", filtered), None);
+        assert_eq!(at("0", "running\n", filtered), None);
     }
 }

@@ -130,6 +130,7 @@ pub fn files(
     add("/etc/hostname", b"k8orc-test\n", 0o644)?;
     add("/etc/resolv.conf", b"# no name server: the test has no network\n", 0o644)?;
     let Some(workload) = place.subject.workload else { return Ok(files) };
+    files.env.extend(workload.env.iter().map(|(name, value)| format!("{name}={value}")));
     for config in &workload.configs {
         add(&config.path, config.text.as_bytes(), 0o644)?;
     }

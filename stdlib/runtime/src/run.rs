@@ -84,6 +84,9 @@ fn reap_all(main: i32) -> Option<Ended> {
     loop {
         match process::reap() {
             Ok(Some((pid, ended))) if pid == main => outcome = Some(ended),
+            Ok(Some((pid, Ended::Signal(signal::SYS)))) => {
+                say(&format!("process {pid} was killed by SIGSYS: a system call that is not in the profile"));
+            }
             Ok(Some(_)) | Err(Errno::EINTR) => {}
             Ok(None) | Err(_) => return outcome,
         }

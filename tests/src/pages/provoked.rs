@@ -43,12 +43,16 @@ impl Tests {
     /// See [`Unfound`].
     pub fn find(&self, name: &str) -> Result<(), Unfound> {
         let Some((module, function)) = name.rsplit_once("::") else { return Err(Unfound::Function) };
+        // `lang::tests::params` and `lang::params` both name `compiler/lang/tests/params.rs`.
         let krate = module.split("::").next().unwrap_or(module);
+        let short = module.replacen("::tests::", "::", 1);
         let mut elsewhere = Vec::new();
         for (at, file) in self.0.iter().filter(|(at, _)| at.split("::").next() == Some(krate)) {
             if !has_test(&file.text, function) {
                 continue;
             }
+            let integration = file.path.contains("/tests/");
+            let module = if integration && !module.starts_with(at.as_str()) { &short } else { module };
             let rest = module.strip_prefix(at.as_str());
             let inline = |part: &str| file.text.lines().any(|line| line.trim() == format!("mod {part} {{"));
             match rest {
@@ -63,13 +67,13 @@ impl Tests {
 }
 
 /// `compiler/plan/src/decide/keep.rs` is `plan::decide::keep`; `compiler/lang/tests/params.rs` is
-/// `lang::tests::params`; files of `tests/tests/suite` are `tests::…`.
+/// `lang::params`; files of `tests/tests/suite` are `tests::…`.
 fn module_of(path: &str) -> Option<String> {
     let path = path.strip_suffix(".rs")?;
     let parts: Vec<&str> = path.split('/').collect();
     let (krate, rest) = match parts.as_slice() {
         ["compiler" | "stdlib", krate, "src", rest @ ..] => (*krate, rest),
-        ["compiler" | "stdlib", krate, rest @ ..] if rest.first() == Some(&"tests") => (*krate, rest),
+        ["compiler" | "stdlib", krate, "tests", rest @ ..] => (*krate, rest),
         ["tests", "src", rest @ ..] | ["tests", "tests", "suite", rest @ ..] => ("tests", rest),
         _ => return None,
     };

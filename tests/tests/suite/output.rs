@@ -42,10 +42,9 @@ fn a_full_disk() {
     let desk = Desk::new(HELLO);
     std::fs::create_dir(desk.path("out")).expect("ours");
     let small = Mount::small(&mount, &desk);
-    let filler = vec![0; 900 << 10];
-    let first = build(&desk.request(), &Quiet).value.expect("a megabyte is enough for one");
+    let first = desk.build();
     let seal = desk.read("out/hello/outputs.sha256");
-    desk.write("out/filler", &filler);
+    fill(&desk.path("out/filler"));
     desk.edit("spec.kdl", "port 8080", "port 8081");
     let finished = build(&desk.request(), &Quiet);
     assert!(finished.value.is_none(), "there is no room for another");
@@ -59,13 +58,25 @@ fn a_full_disk() {
     drop(small);
 }
 
-/// A file system of a megabyte at `out`, unmounted with the value.
+/// Writes until the disk is full.
+fn fill(path: &std::path::Path) {
+    use std::io::Write as _;
+    let mut file = std::fs::File::create(path).expect("there is room for its name");
+    for _ in 0..1024 {
+        if file.write_all(&[0; 4096]).is_err() {
+            return;
+        }
+    }
+    panic!("four mebibytes went into a file system of two");
+}
+
+/// A file system of two mebibytes at `out`, unmounted with the value.
 struct Mount(std::path::PathBuf);
 
 impl Mount {
     fn small(mount: &std::path::Path, desk: &Desk) -> Mount {
         let at = desk.path("out");
-        let status = Command::new(mount).args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(&at).status();
+        let status = Command::new(mount).args(["-t", "tmpfs", "-o", "size=2m", "none"]).arg(&at).status();
         assert!(status.expect("mount starts").success(), "root may mount a tmpfs");
         Mount(at)
     }

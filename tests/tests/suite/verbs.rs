@@ -42,7 +42,7 @@ fn a_stale_output_is_not_tested() {
     let desk = Desk::new(HELLO);
     let test = |workload: Option<&str>| driver::test::test(&desk.request(), workload, &Quiet);
     desk.build();
-    desk.edit("spec.kdl", "port 8080", "port 8081");
+    desk.edit("spec.kdl", "\"@runtime-default\" }", "\"@runtime-default\"; deny \"ptrace\" }");
     assert_eq!(codes(&test(None)), ["E E1031"]);
 }
 

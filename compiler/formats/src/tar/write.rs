@@ -54,7 +54,7 @@ pub fn header(entry: &Entry) -> Result<Vec<u8>, WriteError> {
         }
     }
     let mut records: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-    let mut field = Fields([0; BLOCK]);
+    let mut field = Fields::new();
     field.name(&path, &mut records);
     field.octal(100, 8, u64::from(entry.mode & 0o7777));
     field.number(108, 8, u64::from(entry.uid), "uid", &mut records);
@@ -115,7 +115,7 @@ fn pax(path: &[u8], mut records: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<u8> {
     // The name is for readers that do not know PAX: they unpack the records under it.
     let last = path.split(|&b| b == b'/').rfind(|part| !part.is_empty()).unwrap_or_default();
     let name = [b"PaxHeaders/".as_slice(), last.get(..80).unwrap_or(last)].concat();
-    let mut field = Fields([0; BLOCK]);
+    let mut field = Fields::new();
     field.bytes(0, &name);
     field.octal(100, 8, 0o644);
     field.octal(108, 8, 0);
@@ -140,12 +140,17 @@ fn record(key: &[u8], value: &[u8]) -> Vec<u8> {
     [format!("{length} ").as_bytes(), key, b"=", value, b"\n"].concat()
 }
 
-/// A header block being filled in.
-struct Fields([u8; BLOCK]);
+/// A header block being filled in: the tar crate's for magic, kind and checksum; the fields are ours, since the
+/// crate writes GNU extensions where we want PAX.
+struct Fields(::tar::Header);
 
 impl Fields {
+    fn new() -> Fields {
+        Fields(::tar::Header::new_ustar())
+    }
+
     fn bytes(&mut self, start: usize, bytes: &[u8]) {
-        if let Some(place) = self.0.get_mut(start..start + bytes.len()) {
+        if let Some(place) = self.0.as_mut_bytes().get_mut(start..start + bytes.len()) {
             place.copy_from_slice(bytes);
         }
     }
@@ -185,12 +190,9 @@ impl Fields {
     }
 
     fn seal(mut self, typeflag: u8) -> [u8; BLOCK] {
-        self.0[156] = typeflag;
-        self.bytes(257, b"ustar\x0000");
-        self.bytes(148, b"        ");
-        let sum: u64 = self.0.iter().map(|&b| u64::from(b)).sum();
-        self.bytes(148, format!("{sum:06o}\0 ").as_bytes());
-        self.0
+        self.0.set_entry_type(::tar::EntryType::new(typeflag));
+        self.0.set_cksum();
+        *self.0.as_bytes()
     }
 }
 

@@ -1,14 +1,12 @@
 //! The cache of indexed layers: `layers/<diff-id hex>/{index,data}`.
 //!
-//! An entry appears whole, by rename from a temporary directory; concurrent builds make the
-//! same one and the first wins. `layers/of/<hex>` remembers which diff-id a stored digest
-//! unpacks to, for archives that no configuration describes. Both are checked whenever they
-//! are read, and made again when they do not hold.
+//! Concurrent builds make the same entry. `layers/<hex>.of` remembers which diff-id a stored
+//! digest unpacks to, for archives that no configuration describes. Both are checked whenever
+//! they are read, and made again when they do not hold.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
-use std::time::SystemTime;
+use std::path::{Path, PathBuf};
 
 use diag::text::printable;
 use diag::{Diagnostic, Diagnostics, codes};
@@ -19,7 +17,7 @@ use super::index::Index;
 use super::ingest::ingest;
 use super::store::Data;
 use super::{LayerInput, Options};
-use crate::cache_entry::{DATA, Temporary, unique};
+use crate::cache_entry::{DATA, Temporary, touch, write_whole};
 
 /// Larger index files are not read; the limits of a layer keep every real one below.
 const MAX_INDEX: u64 = 4 << 30;
@@ -42,7 +40,7 @@ impl Indexed {
 /// The layer from the cache, or read, verified and put there.
 pub(super) fn layer(input: &LayerInput, options: &Options, notes: &mut Diagnostics) -> Result<Indexed, Diagnostic> {
     let root = options.cache.join("layers");
-    let known = input.diff_id.or_else(|| input.digest.and_then(|digest| remembered(&root, digest)));
+    let known = input.diff_id.or_else(|| input.digest.and_then(|digest| remembered(&options.cache, digest)));
     if let Some(diff_id) = known {
         match open(&root.join(diff_id.hex()), diff_id, &input.name) {
             Opened::Good(indexed) => return Ok(*indexed),
@@ -57,19 +55,21 @@ pub(super) fn layer(input: &LayerInput, options: &Options, notes: &mut Diagnosti
         }
     }
     let unwritable = |e: io::Error| unwritable(&options.cache, &e);
-    fs::create_dir_all(root.join("of")).map_err(unwritable)?;
-    let temporary = Temporary::new(&root).map_err(unwritable)?;
+    let temporary = Temporary::new(&options.cache).map_err(unwritable)?;
     let mut data = BufWriter::with_capacity(1 << 20, &temporary.data);
     let index = ingest(input, options, &mut data)?;
     data.flush().map_err(unwritable)?;
     drop(data);
     fs::write(temporary.path.join("index"), index.encode()).map_err(unwritable)?;
-    let target = root.join(index.diff_id.hex());
+    let diff_id = index.diff_id;
+    let target = root.join(diff_id.hex());
     temporary.publish(&target).map_err(unwritable)?;
     if input.diff_id.is_none() {
-        remember(&root, index.digest, index.diff_id).map_err(unwritable)?;
+        remember(&options.cache, index.digest, diff_id).map_err(unwritable)?;
     }
-    match open(&target, index.diff_id, &input.name) {
+    // Not two of them in memory: that of a large layer has many megabytes.
+    drop(index);
+    match open(&target, diff_id, &input.name) {
         Opened::Good(indexed) => Ok(*indexed),
         _ => Err(unwritable(io::Error::other("what was just written cannot be read back"))),
     }
@@ -101,26 +101,29 @@ fn open(dir: &Path, diff_id: Digest, name: &str) -> Opened {
     let index = fs::read(&index_path).ok().and_then(|bytes| Index::decode(&bytes));
     match index {
         Some(index) if index.diff_id == diff_id && index.data_size == data_size => {
-            // `cache gc` removes what was used longest ago; a cache on a read-only disk stays as it is.
-            let _ = index_file.set_modified(SystemTime::now());
+            touch(dir);
             Opened::Good(Box::new(Indexed { name: name.to_owned(), index, data }))
         }
         _ => Opened::Damaged,
     }
 }
 
-fn remembered(root: &Path, digest: Digest) -> Option<Digest> {
-    let bytes = fs::read(root.join("of").join(digest.hex())).ok()?;
+fn remembered(cache: &Path, digest: Digest) -> Option<Digest> {
+    let path = memory(cache, digest);
+    let bytes = fs::read(&path).ok()?;
     let (diff_id, sum) = bytes.split_at_checked(32)?;
     (sum == checksum(digest, diff_id)).then_some(())?;
+    touch(&path);
     Some(Digest::from_bytes(diff_id.try_into().ok()?))
 }
 
-fn remember(root: &Path, digest: Digest, diff_id: Digest) -> io::Result<()> {
+fn remember(cache: &Path, digest: Digest, diff_id: Digest) -> io::Result<()> {
     let bytes = [&diff_id.bytes()[..], &checksum(digest, diff_id.bytes())].concat();
-    let temporary = root.join("of").join(unique());
-    fs::write(&temporary, bytes)?;
-    fs::rename(&temporary, root.join("of").join(digest.hex()))
+    write_whole(cache, &memory(cache, digest), &bytes)
+}
+
+fn memory(cache: &Path, digest: Digest) -> PathBuf {
+    cache.join("layers").join(format!("{}.of", digest.hex()))
 }
 
 fn checksum(digest: Digest, diff_id: &[u8]) -> [u8; 32] {

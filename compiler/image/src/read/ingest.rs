@@ -264,7 +264,10 @@ fn split(
     data: &mut impl Write,
 ) -> Result<Parts, Diagnostic> {
     let hashed = incoming.hashed;
-    let mut reader = tar::Reader::new(&mut *incoming);
+    // Holes cost nothing to store and as much as data to read.
+    let holes = options.limits.expanded(layer.size.unwrap_or(0));
+    let limits = tar::Limits { holes, ..tar::Limits::default() };
+    let mut reader = tar::Reader::with_limits(&mut *incoming, limits);
     let result = split_entries(layer, options, hashed, &mut reader, data);
     let result = result.and_then(|parts| match reader.drain() {
         Ok(()) => Ok(parts),

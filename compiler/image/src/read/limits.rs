@@ -5,7 +5,8 @@
 /// hostile file within 256 MB and a few seconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Uncompressed bytes of a layer that are always allowed.
+    /// Uncompressed bytes of a layer that are always allowed; holes of sparse files count
+    /// apart, with the same limit.
     pub expanded: u64,
     /// Above `expanded`: uncompressed bytes per stored byte. Deflate's own maximum is 1,032.
     pub ratio: u64,
@@ -20,7 +21,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { expanded: 1 << 30, ratio: 250, entries: 100_000, bytes_per_entry: 16, metadata: 64 << 20 }
+        Limits { expanded: 512 << 20, ratio: 250, entries: 100_000, bytes_per_entry: 16, metadata: 32 << 20 }
     }
 }
 

@@ -5,7 +5,6 @@
 //! 3. `merge`: whiteouts, opaque directories, hard links, replaced directories.
 //! 4. `store`: contents by reference, each block verified as it is read.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,9 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use diag::{Diagnostic, Diagnostics, codes};
 use formats::oci::Digest;
-use plan::facts::Contents;
-use plan::path::ImagePath;
-use plan::tree::{NodeKind, Tree};
+use plan::tree::Tree;
 
 mod cache;
 mod index;
@@ -54,7 +51,7 @@ pub struct LayerInput {
 /// Where and how to read.
 #[derive(Clone)]
 pub struct Options {
-    /// Cache directory; `layers/` is made below it.
+    /// Cache directory; `layers/` and `tmp/` are made below it.
     pub cache: PathBuf,
     /// What an image may ask for.
     pub limits: Limits,
@@ -111,26 +108,4 @@ pub fn read(layers: &[LayerInput], options: &Options) -> Result<Base, Diagnostic
         contents: LayerStore::new(indexed.into_iter().map(cache::Indexed::into_data).collect()),
         notes,
     })
-}
-
-/// Reads the small files that a survey wants: each path is followed through links inside the
-/// tree; what is missing or no file is left out. Keys are the paths as asked.
-///
-/// # Errors
-/// E0516 for a file longer than `limit` bytes, E0510 for a damaged cache.
-pub fn read_files<'a>(
-    tree: &Tree,
-    contents: &dyn Contents,
-    paths: impl IntoIterator<Item = &'a ImagePath>,
-    limit: u64,
-) -> Result<BTreeMap<ImagePath, Vec<u8>>, Diagnostic> {
-    let mut files = BTreeMap::new();
-    for path in paths {
-        let Ok((found, _)) = tree.resolve(path) else { continue };
-        if let Some(NodeKind::File(file)) = tree.get(&found).map(|node| &node.kind) {
-            let bytes = contents.read(file, limit).map_err(|d| d.note(format!("the file is {path}")))?;
-            files.insert(path.clone(), bytes);
-        }
-    }
-    Ok(files)
 }

@@ -11,6 +11,8 @@ use std::process::Command;
 use formats::oci::{Descriptor, Document, ImageConfig, canonical, media};
 use formats::tar::{Entry, Kind};
 
+use plan::path::ImagePath;
+
 use super::tests::*;
 use super::*;
 

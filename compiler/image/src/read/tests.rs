@@ -8,6 +8,10 @@ use formats::codec::BlockGzip;
 use formats::tar::{Entry, Kind, Writer};
 use plan::tree::{FileNode, Node};
 
+use plan::facts::Contents;
+use plan::path::ImagePath;
+use plan::tree::NodeKind;
+
 use super::*;
 use crate::sweep;
 
@@ -274,7 +278,7 @@ fn concurrent_builds_make_one_entry() {
 #[test]
 fn what_a_killed_build_left_is_swept() {
     let cache = tempfile::tempdir().unwrap();
-    let left = cache.path().join("layers/.new-1-1");
+    let left = cache.path().join("tmp/image-1-1");
     std::fs::create_dir_all(&left).unwrap();
     std::fs::write(left.join("data"), b"half").unwrap();
     let held = std::fs::File::open(left.join("data")).unwrap();
@@ -316,24 +320,27 @@ fn an_unwritable_cache_is_reported() {
 #[test]
 fn large_files_are_not_read_whole() {
     let cache = tempfile::tempdir().unwrap();
-    let base = read(&[gzip_layer(&[(file("etc/group"), &[b'x'; 5000])])], &Options::new(cache.path())).unwrap();
-    let asked = [path("/etc/group"), path("/etc/missing")];
-    let error = read_files(&base.tree, &base.contents, &asked, 4999).unwrap_err();
-    assert_eq!(error.code, codes::E0516);
-    let files = read_files(&base.tree, &base.contents, &asked, 5000).unwrap();
-    assert_eq!(files.keys().collect::<Vec<_>>(), [&asked[0]]);
+    let base = read_one(&gzip_layer(&[(file("etc/group"), &[b'x'; 5000])]), cache.path()).unwrap();
+    let group = file_of(&base, "/etc/group");
+    assert_eq!(base.contents.read(group, 4999).unwrap_err().code, codes::E0516);
+    assert_eq!(base.contents.read(group, 5000).unwrap().len(), 5000);
 }
 
 #[test]
-fn files_are_found_through_links_of_the_tree() {
-    let cache = tempfile::tempdir().unwrap();
-    let list: &[(Entry, &[u8])] = &[
-        (file("usr/lib/os-release"), b"ID=x"),
-        (link("etc/os-release", Kind::Symlink, "../../../../usr/lib/os-release"), b""),
-    ];
-    let base = read(&[gzip_layer(list)], &Options::new(cache.path())).unwrap();
-    let files = read_files(&base.tree, &base.contents, [&path("/etc/os-release")], 100).unwrap();
-    assert_eq!(files[&path("/etc/os-release")], b"ID=x");
+fn holes_are_bounded() {
+    // A sparse file of 64 GiB in a header of 1.5 KiB (CVE-2025-58183 and its like).
+    let size = 64u64 << 30;
+    let body = format!("GNU.sparse.size={size}\n");
+    let records = [body.as_str(), "GNU.sparse.map=0,0\n"].map(|r| format!("{} {r}", r.len() + 3)).concat();
+    let mut header = formats::tar::header(&Entry { size: records.len() as u64, ..file("x") }).unwrap();
+    header[156] = b'x';
+    header[148..156].fill(b' ');
+    let sum: u64 = header.iter().map(|&b| u64::from(b)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    let padding = formats::tar::padding(records.len() as u64);
+    let archive = [&header, records.as_bytes(), padding, &tar(&[(file("sparse"), b"")])].concat();
+    let error = refused(&[layer(gzip(&archive), None)]);
+    assert!(error.code == codes::E0503 && error.message.contains("the sum of all holes"), "{error:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A layer's blob: from the cache when its recipe is known, else made and put there.
 //!
-//! `blobs/<recipe hex>/{summary,data}`; the summary is two digests and two sizes with a
+//! `outputs/<recipe hex>/{summary,data}`; the summary is two digests and two sizes with a
 //! checksum. A blob from the cache is hashed as it is copied, and made again if it differs.
 
 use std::fs::{self, File};
@@ -16,7 +16,7 @@ use plan::kept::{Content, LayerKind};
 use plan::tree::NodeKind;
 use sha2::{Digest as _, Sha256};
 
-use crate::cache_entry::{DATA, Temporary};
+use crate::cache_entry::{DATA, Temporary, touch};
 
 use super::order::{Item, recipe};
 use super::{Input, Options, ReadSource, WrittenLayer, unwritable};
@@ -32,7 +32,7 @@ pub(super) fn write(
 ) -> Result<WrittenLayer, Diagnostic> {
     let part = Part(blobs.join(".part"));
     let cached = match options.cache {
-        Some(cache) => Some(cache.join("blobs").join(Digest::from_bytes(recipe(items)?).hex())),
+        Some(cache) => Some(cache.join("outputs").join(Digest::from_bytes(recipe(items)?).hex())),
         None => None,
     };
     let reused = match &cached {
@@ -43,9 +43,9 @@ pub(super) fn write(
         Some(summary) => summary,
         None => {
             let summary = compress(items, input, sources, options, &part.0)?;
-            if let Some(entry) = &cached {
+            if let (Some(cache), Some(entry)) = (options.cache, &cached) {
                 // A full or read-only cache costs time later, not the build.
-                let _ = store(entry, &part.0, &summary);
+                let _ = store(cache, entry, &part.0, &summary);
             }
             summary
         }
@@ -154,15 +154,13 @@ fn reuse(entry: &Path, path: &Path) -> io::Result<Option<Summary>> {
     if size != summary.size || Digest::from_bytes(sha.finalize().into()) != summary.digest {
         return Ok(None);
     }
-    // `cache gc` removes what was used longest ago; a cache on a read-only disk stays as it is.
-    let _ = blob.set_modified(std::time::SystemTime::now());
+    touch(entry);
     Ok(Some(summary))
 }
 
 /// Puts a blob into the cache.
-fn store(entry: &Path, path: &Path, summary: &Summary) -> io::Result<()> {
-    let Some(root) = entry.parent() else { return Ok(()) };
-    let mut temporary = Temporary::new(root)?;
+fn store(cache: &Path, entry: &Path, path: &Path, summary: &Summary) -> io::Result<()> {
+    let mut temporary = Temporary::new(cache)?;
     io::copy(&mut File::open(path)?, &mut temporary.data)?;
     fs::write(temporary.path.join("summary"), encode(summary))?;
     temporary.publish(entry)

@@ -52,7 +52,7 @@ pub struct Input<'a> {
 /// How to write.
 #[derive(Clone)]
 pub struct Options<'a> {
-    /// Cache directory; `blobs/` is made below it. `None`: every layer is compressed.
+    /// Cache directory; `outputs/` and `tmp/` are made below it. `None`: every layer is compressed.
     pub cache: Option<&'a Path>,
     /// Compressing threads; no byte depends on them.
     pub threads: usize,

@@ -282,7 +282,7 @@ fn an_unchanged_layer_is_not_compressed_again() {
     assert_eq!(run(&builder), [false, false], "the header of a directory is part of both layers");
     // A poisoned blob or summary is made again.
     for name in ["data", "summary"] {
-        for entry in fs::read_dir(cache.path().join("blobs")).unwrap() {
+        for entry in fs::read_dir(cache.path().join("outputs")).unwrap() {
             let file = entry.unwrap().path().join(name);
             let mut bytes = fs::read(&file).unwrap();
             bytes[20] ^= 1;

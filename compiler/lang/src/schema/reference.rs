@@ -8,7 +8,7 @@ use super::{Built, Count, Merge, NodeDef, Shape, schema};
 /// The reference as Markdown.
 pub fn reference_markdown() -> String {
     let mut out = String::from(
-        "# The language\n\nMade from `stdlib/schema.kdl` by `k8orc schema --reference`; edit that file, not this one.\n\nEvery file begins with `k8orc version=1`. Every node takes `override=#true`, which overrules what the modules that the file uses say otherwise.\n",
+        "# The language\n\nMade from `stdlib/schema.kdl`; edit that file, not this one.\n\nEvery file begins with `k8orc version=1`. Every node takes `override=#true`, which overrules what the modules that the file uses say otherwise.\n",
     );
     // A work list instead of recursion, children before the next sibling.
     let mut open: Vec<(Vec<&str>, &NodeDef)> = schema().nodes.iter().rev().map(|node| (Vec::new(), node)).collect();

@@ -195,7 +195,7 @@ fn image_plan(
 }
 
 /// `/k8or` is ours; a base that has one was made by k8orc, anything else there is refused.
-fn reserve_runtime_paths(kept: &Kept, problems: &mut Diagnostics) {
+pub(super) fn reserve_runtime_paths(kept: &Kept, problems: &mut Diagnostics) {
     let Ok(ours) = ImagePath::parse(b"/k8or") else { return };
     for (path, entry) in kept.entries.range(ours.clone()..).take_while(|(path, _)| path.is_within(&ours)) {
         let known = matches!(path.as_bytes(), b"/k8or" | b"/k8or/k8or" | b"/k8or/sealed.conf" | b"/k8or/filter.bpf");

@@ -16,7 +16,7 @@ const HEAD: i64 = 56;
 
 const STYLE: &str = "\
 .page{fill:#ffffff}.box{fill:#f3f6fb;stroke:#9db2d6}.off{fill:#f2f2f2;stroke:#cfcfcf}\
-.title{font:600 15px sans-serif;fill:#1b2a4a}.off-title{font:600 15px sans-serif;fill:#8a8a8a}\
+.title{font:600 14px sans-serif;fill:#1b2a4a}.off-title{font:600 14px sans-serif;fill:#8a8a8a}\
 .node{fill:#ffffff;stroke:#3b66b5}.off-node{fill:#f7f7f7;stroke:#cfcfcf;stroke-dasharray:4 3}\
 .name{font:600 13px sans-serif;fill:#14213d}.small{font:11px monospace;fill:#4a5875}.off-text{font:12px sans-serif;fill:#8a8a8a}\
 .edge{fill:none;stroke:#5577bb;stroke-width:1.3}.tip{fill:#5577bb}.order{font:10px monospace;fill:#3b4f78}.halo{fill:#ffffff;opacity:.85}\
@@ -38,13 +38,14 @@ pub fn svg(graph: &Graph) -> String {
     let height = HEAD + MARGIN + heights[0] + GAP + heights[1] + MARGIN;
     let mut out = String::new();
     let mut places = BTreeMap::new();
-    let mut boxes = String::new();
+    let (mut boxes, mut nodes) = (String::new(), String::new());
     for (row, sectors) in [top, bottom].into_iter().enumerate() {
         let y = HEAD + if row == 0 { 0 } else { heights[0] + GAP };
         for (column, sector) in (0_i64..).zip(sectors) {
             let x = MARGIN + column * (SECTOR_WIDTH + GAP);
             let number = row * 4 + usize::try_from(column).unwrap_or(0) + 1;
-            sector_box(&mut boxes, sector, number, x, y, heights[row], &mut places);
+            sector_box(&mut boxes, sector, number, x, y, heights[row]);
+            place_nodes(&mut nodes, sector, x, y, &mut places);
         }
     }
     // Writing to a String cannot fail.
@@ -61,6 +62,8 @@ pub fn svg(graph: &Graph) -> String {
         let (Some(from), Some(to)) = (places.get(&edge.from), places.get(&edge.to)) else { continue };
         draw_edge(&mut out, from, to, edge.order, &edge.id, edge.label);
     }
+    // Above the edges, so that no line crosses a name.
+    out.push_str(&nodes);
     out.push_str("</svg>\n");
     out
 }
@@ -71,30 +74,24 @@ fn row_height(sectors: &[Sector]) -> i64 {
     TITLE + PAD + most * (NODE_HEIGHT + NODE_GAP)
 }
 
-fn sector_box(
-    out: &mut String,
-    sector: &Sector,
-    number: usize,
-    x: i64,
-    y: i64,
-    height: i64,
-    places: &mut BTreeMap<String, Placed>,
-) {
+fn sector_box(out: &mut String, sector: &Sector, number: usize, x: i64, y: i64, height: i64) {
     let (box_class, title_class) = if sector.said { ("box", "title") } else { ("off", "off-title") };
     let _ = writeln!(
         out,
         "<g id=\"c{number}\"><rect class=\"{box_class}\" x=\"{x}\" y=\"{y}\" width=\"{SECTOR_WIDTH}\" height=\"{height}\" rx=\"10\"/>\
-         <text class=\"{title_class}\" x=\"{}\" y=\"{}\">{number}. {}</text>",
+         <text class=\"{title_class}\" x=\"{}\" y=\"{}\">{number}. {}</text></g>",
         x + PAD,
         y + 28,
         escape(sector.title),
     );
+}
+
+fn place_nodes(out: &mut String, sector: &Sector, x: i64, y: i64, places: &mut BTreeMap<String, Placed>) {
     for (n, node) in (0_i64..).zip(&sector.nodes) {
         let (nx, ny) = (x + PAD, y + TITLE + n * (NODE_HEIGHT + NODE_GAP));
         draw_node(out, node, nx, ny);
         places.insert(node.alias.clone(), Placed { x: nx, y: ny });
     }
-    out.push_str("</g>\n");
 }
 
 fn draw_node(out: &mut String, node: &GraphNode, x: i64, y: i64) {

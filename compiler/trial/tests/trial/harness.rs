@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use diag::Diagnostics;
@@ -11,8 +11,9 @@ use trial::{Request, TrialReport};
 use crate::build_step::{Step, compile};
 use crate::image::Image;
 
-/// Whether a container can be run here.
-pub fn able() -> bool {
+/// This test's turn, if a container can be run here. One at a time: what a test leaves behind is then its own.
+pub fn able() -> Option<MutexGuard<'static, ()>> {
+    static TURN: Mutex<()> = Mutex::new(());
     let root = rustix::process::geteuid().is_root();
     let runc = Command::new("runc").arg("--version").output().is_ok_and(|answer| answer.status.success());
     let required = std::env::var_os("K8ORC_REQUIRE").is_some_and(|value| value == "all");
@@ -20,7 +21,7 @@ pub fn able() -> bool {
     if !(root && runc) {
         eprintln!("skipped: root and runc are needed");
     }
-    root && runc
+    (root && runc).then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 fn rustc() -> PathBuf {
@@ -94,14 +95,8 @@ pub fn codes(said: &Diagnostics) -> Vec<&'static str> {
     said.iter().map(|diagnostic| diagnostic.code.id()).collect()
 }
 
-/// Nothing of the trials of this process is left: no directory, no mount, no container, no cgroup.
-/// Tests of this process that run at the same time have theirs, so the caller names its own.
-pub fn left_behind(before: &[String]) -> Vec<String> {
-    everything().into_iter().filter(|found| !before.contains(found)).collect()
-}
-
-/// All traces of trials of this process.
-pub fn everything() -> Vec<String> {
+/// What is left of the trials of this process: directories, mounts, cgroups, processes.
+pub fn left_behind() -> Vec<String> {
     let mark = format!("k8orc-test-{}-", std::process::id());
     let mut found = Vec::new();
     for entry in std::fs::read_dir(std::env::temp_dir()).unwrap().flatten() {

@@ -36,7 +36,7 @@ fn an_image_of_another_architecture_is_not_run() {
 
 #[test]
 fn an_output_that_is_none_is_said() {
-    if able() {
+    if let Some(_turn) = able() {
         let said = said_of(&Draft::new(&["wait"]).plan(), Path::new("/nowhere"), "web");
         assert_eq!(said, ["E1104", "/nowhere/image/index.json"]);
     }
@@ -68,9 +68,7 @@ fn without_runc_it_says_how_to_get_it() {
 
 #[test]
 fn another_user_is_told_to_be_root() {
-    if !able() {
-        return;
-    }
+    let Some(_turn) = able() else { return };
     // Where other users may execute it.
     let directory = tempfile::tempdir().unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -85,9 +83,7 @@ fn another_user_is_told_to_be_root() {
 
 #[test]
 fn a_temporary_directory_that_is_not_there_is_said() {
-    if !able() {
-        return;
-    }
+    let Some(_turn) = able() else { return };
     let image = Draft::new(&["wait"]).write();
     let own = std::env::current_exe().unwrap();
     let said = elsewhere(Command::new(own).env("TMPDIR", "/nowhere"), image.output());

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use plan::plan::*;
 use trial::Outcome;
 
-use crate::harness::{able, codes, everything, left_behind, run, run_with};
+use crate::harness::{able, codes, left_behind, run, run_with};
 use crate::image::{Draft, content_digest, span};
 
 const EVERYWHERE: &[&str] = &["serve", "0.0.0.0:8080"];
@@ -26,10 +26,7 @@ fn generation() -> MountSource {
 
 #[test]
 fn a_program_that_serves_passes_with_all_its_volumes() {
-    if !able() {
-        return;
-    }
-    let before = everything();
+    let Some(_turn) = able() else { return };
     let directory = MountSource::Directory { sub_path: "data".to_owned(), mode: 0o700, uid: 10001, gid: 10001 };
     let mut draft = Draft::new(EVERYWHERE)
         .ready_on_8080()
@@ -57,14 +54,12 @@ fn a_program_that_serves_passes_with_all_its_volumes() {
     assert_eq!(report.command[..4], ["/k8or/k8or", "run", "--", "/bin/program"].map(str::to_owned));
     assert!(report.ready_after_ms.is_some_and(|time| time < 10_000));
     assert_eq!((report.exit.status, report.exit.early, report.exit.killed), (143, false, false));
-    assert_eq!(left_behind(&before), Vec::<String>::new());
+    assert_eq!(left_behind(), Vec::<String>::new());
 }
 
 #[test]
 fn configs_and_secrets_are_there_for_the_pods_user() {
-    if !able() {
-        return;
-    }
+    let Some(_turn) = able() else { return };
     let mut draft = Draft::new(EVERYWHERE)
         .ready_on_8080()
         .exec(&["expect", "/etc/web/web.toml", "port = 1\n"])
@@ -93,9 +88,7 @@ fn configs_and_secrets_are_there_for_the_pods_user() {
 
 #[test]
 fn a_wrong_answer_is_an_error_at_its_line() {
-    if !able() {
-        return;
-    }
+    let Some(_turn) = able() else { return };
     let mut draft = Draft::new(EVERYWHERE).exec(&["exit", "3"]);
     draft.checks.push(CheckPlan::Http { span: span(260), port: 8080, path: "/healthz".to_owned(), status: Some(204) });
     draft.checks.push(CheckPlan::Http { span: span(270), port: 9, path: "/".to_owned(), status: None });
@@ -113,9 +106,7 @@ fn a_wrong_answer_is_an_error_at_its_line() {
 
 #[test]
 fn a_program_that_ends_is_an_error() {
-    if !able() {
-        return;
-    }
+    let Some(_turn) = able() else { return };
     let (report, said) = run(&Draft::new(&["exit", "5"]).write());
     let report = report.unwrap();
     assert_eq!((report.exit.status, report.exit.early), (5, true));
@@ -127,9 +118,7 @@ fn a_program_that_ends_is_an_error() {
 
 #[test]
 fn a_program_that_is_not_there_does_not_start() {
-    if !able() {
-        return;
-    }
+    let Some(_turn) = able() else { return };
     let mut draft = Draft::new(EVERYWHERE);
     draft.config["Entrypoint"][0] = "/no/such/program".into();
     let (report, said) = run(&draft.write());
@@ -140,9 +129,7 @@ fn a_program_that_is_not_there_does_not_start() {
 
 #[test]
 fn a_program_on_the_loopback_address_alone_is_found_out() {
-    if !able() {
-        return;
-    }
+    let Some(_turn) = able() else { return };
     let draft = Draft::new(&["serve", "127.0.0.1:8080"]).ready_on_8080();
     let (_, said) = run_with(&draft.write(), Duration::from_secs(1), &|| false);
     assert_eq!(codes(&said), ["E1115"]);
@@ -150,9 +137,7 @@ fn a_program_on_the_loopback_address_alone_is_found_out() {
 
 #[test]
 fn a_program_that_does_not_stop_is_a_warning() {
-    if !able() {
-        return;
-    }
+    let Some(_turn) = able() else { return };
     let draft = Draft::new(&["ignore-term", "then", "serve", "0.0.0.0:8080"]).ready_on_8080();
     let (report, said) = run(&draft.write());
     assert_eq!(codes(&said), ["E1117"]);
@@ -164,10 +149,7 @@ fn a_program_that_does_not_stop_is_a_warning() {
 
 #[test]
 fn a_tree_that_is_not_the_sealed_one_is_not_served() {
-    if !able() {
-        return;
-    }
-    let before = everything();
+    let Some(_turn) = able() else { return };
     let mut draft = Draft::new(EVERYWHERE).ready_on_8080().volume("content", claim(), "/content", generation());
     draft.generation = Some("0".repeat(64));
     let (report, said) = run(&draft.write());
@@ -175,15 +157,12 @@ fn a_tree_that_is_not_the_sealed_one_is_not_served() {
     assert_eq!(codes(&said), ["E1107"]);
     let notes = said.0[0].notes.join("\n");
     assert!(notes.contains("is itself not the sealed one"), "{notes}");
-    assert_eq!(left_behind(&before), Vec::<String>::new());
+    assert_eq!(left_behind(), Vec::<String>::new());
 }
 
 #[test]
 fn an_interrupt_leaves_nothing_behind() {
-    if !able() {
-        return;
-    }
-    let before = everything();
+    let Some(_turn) = able() else { return };
     let image = Draft::new(&["ignore-term", "then", "wait"]).ready_on_8080().write();
     // At first, while it unpacks, while it waits for readiness.
     for after in [0, 40, 1500] {
@@ -198,6 +177,21 @@ fn an_interrupt_leaves_nothing_behind() {
         assert_eq!(codes(&said), ["E1118"]);
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
         assert!(asked.get() > 0);
-        assert_eq!(left_behind(&before), Vec::<String>::new());
+        assert_eq!(left_behind(), Vec::<String>::new());
     }
+}
+
+#[test]
+fn an_image_without_workloads_runs_its_own_command() {
+    let Some(_turn) = able() else { return };
+    let mut image = Draft::new(EVERYWHERE).exec(&["expect", "/etc/plain", "plain"]).write();
+    image.plan.workloads.clear();
+    let patience = Duration::from_secs(10);
+    let request =
+        trial::Request { plan: &image.plan, output: image.output(), workload: None, secrets: [].into(), patience };
+    let (report, said) = trial::run(&request, &|| false);
+    let report = report.unwrap();
+    assert_eq!((report.name.as_str(), codes(&said)), ("shop", Vec::new()));
+    assert_eq!(report.checks.len(), 1);
+    assert_eq!(report.exit.status, 143);
 }

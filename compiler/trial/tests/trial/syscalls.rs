@@ -17,9 +17,7 @@ fn found(violations: &[Violation]) -> Vec<(&str, &str, &str)> {
 
 #[test]
 fn a_forbidden_call_is_named_with_its_program() {
-    if !able() {
-        return;
-    }
+    let Some(_turn) = able() else { return };
     let draft = Draft::new(&["personality", "then", "hostname", "then", "serve", "0.0.0.0:8080"]).ready_on_8080();
     let (report, said) = run(&draft.write());
     let report = report.unwrap();
@@ -36,9 +34,7 @@ fn a_forbidden_call_is_named_with_its_program() {
 
 #[test]
 fn the_filter_in_the_image_is_looked_at_too() {
-    if !able() {
-        return;
-    }
+    let Some(_turn) = able() else { return };
     let mut draft = Draft::new(&["personality", "then", "serve", "0.0.0.0:8080"]).ready_on_8080();
     draft.node_has = BTreeSet::from(["personality"]);
     let (report, said) = run(&draft.write());
@@ -48,9 +44,7 @@ fn the_filter_in_the_image_is_looked_at_too() {
 
 #[test]
 fn a_child_that_dies_of_it_is_noticed() {
-    if !able() {
-        return;
-    }
+    let Some(_turn) = able() else { return };
     let draft = Draft::new(&["child", "hostname", "then", "serve", "0.0.0.0:8080"]).ready_on_8080();
     let (report, said) = run(&draft.write());
     let report = report.unwrap();
@@ -61,9 +55,7 @@ fn a_child_that_dies_of_it_is_noticed() {
 
 #[test]
 fn an_exec_check_is_under_the_filter_as_well() {
-    if !able() {
-        return;
-    }
+    let Some(_turn) = able() else { return };
     let draft = Draft::new(&["serve", "0.0.0.0:8080"]).ready_on_8080().exec(&["personality"]);
     let (report, said) = run(&draft.write());
     assert_eq!(found(&report.unwrap().violations), [("personality", "/bin/program", "workload")]);
@@ -72,9 +64,7 @@ fn an_exec_check_is_under_the_filter_as_well() {
 
 #[test]
 fn a_call_that_happens_once_is_still_an_error() {
-    if !able() {
-        return;
-    }
+    let Some(_turn) = able() else { return };
     let draft = Draft::new(&["really", "personality", "then", "serve", "0.0.0.0:8080"]).ready_on_8080();
     let (report, said) = run(&draft.write());
     assert!(report.unwrap().violations.is_empty());

@@ -53,6 +53,7 @@ pub mod number {
     pub const RT_SIGTIMEDWAIT: usize = 137;
     pub const SETPGID: usize = 154;
     pub const PRCTL: usize = 167;
+    pub const GETPPID: usize = 173;
     pub const GETPID: usize = 172;
     pub const GETEUID: usize = 175;
     pub const GETEGID: usize = 177;

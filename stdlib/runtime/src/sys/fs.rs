@@ -37,6 +37,11 @@ impl Drop for Fd {
     }
 }
 
+/// Closes standard input, output and error.
+pub fn close_standard_files() {
+    (0..3).for_each(|number| drop(Fd(number)));
+}
+
 /// What an entry is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]

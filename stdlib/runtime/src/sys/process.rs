@@ -218,9 +218,29 @@ pub fn keep_files_open() -> Result<()> {
     }
     let all = SignalSet::all_but(&[]);
     let _ = set_mask(all);
+    // SAFETY: no memory is touched.
+    let parent = unsafe { syscall(number::GETPPID, [0; 6]) };
+    let parent = alloc::format!("/proc/{parent}/exe");
+    let executable = |path: &str| super::fs::read_link_at(&super::fs::Fd::CWD, path.as_bytes()).ok();
+    let own = executable("/proc/self/exe");
+    let mut shared = own.is_some();
     loop {
-        let _ = wait_for_signal(all);
+        // Once the parent has become the program the table is ours alone: whoever waits for the end
+        // of the program's output must not wait for us.
+        if shared && executable(&parent) != own {
+            shared = false;
+            super::fs::close_standard_files();
+        }
+        let _ = wait_a_moment(all);
     }
+}
+
+/// Waits 10 ms, or for a signal.
+fn wait_a_moment(set: SignalSet) -> Result<()> {
+    let time: [i64; 2] = [0, 10_000_000];
+    // SAFETY: the kernel reads 8 bytes of `set` and the 16 of a timespec.
+    check(unsafe { syscall(number::RT_SIGTIMEDWAIT, [&raw const set as usize, 0, &raw const time as usize, 8, 0, 0]) })
+        .map(drop)
 }
 
 /// The strings and pointers of an execve, made beforehand: nothing is allocated once the filter

@@ -157,6 +157,12 @@ fn a_call_outside_the_filter_kills_and_is_explained() {
         let output = place.as_init(&["run", "--", "mkdir", "made2"]).output().unwrap();
         assert_eq!(status(&output), 159, "{}", errors(&output));
         assert!(errors(&output).contains("k8or: killed by SIGSYS: a system call that is not in"));
+        // A process that nobody waits for.
+        let orphan = "(sleep 0.05; exec mkdir made3) & sleep 0.02; exit 0";
+        let waiting = "sh -c \"$1\"; sleep 0.3";
+        let output = place.as_init(&["run", "--", "sh", "-c", waiting, "sh", orphan]).output().unwrap();
+        assert_eq!(status(&output), 0, "{}", errors(&output));
+        assert!(errors(&output).contains(" was killed by SIGSYS: a system call"), "{}", errors(&output));
     }
 }
 
@@ -205,6 +211,13 @@ fn a_waiting_filter_stops_the_process_at_the_call() {
     wait_until("mkdir stops at mkdir", || std::fs::read_to_string(&call).is_ok_and(|text| text.starts_with(expected)));
     let children = format!("/proc/{0}/task/{0}/children", child.id());
     let helper = std::fs::read_to_string(children).unwrap();
+    // It keeps the listener, but not the pipes that somebody may read to their end.
+    let files = format!("/proc/{}/fd", helper.trim());
+    wait_until("the helper lets go of the standard files", || {
+        let names = std::fs::read_dir(&files).unwrap().map(|file| file.unwrap().file_name());
+        let names = names.collect::<Vec<_>>();
+        !names.is_empty() && !names.iter().any(|name| name == "0" || name == "1" || name == "2")
+    });
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!place.path("made").exists());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use diag::text::printable;
-use diag::{Diagnostic, Diagnostics, codes};
+use diag::{Diagnostic, Diagnostics, Span, codes};
 use lang::spec::{Remove, Spanned};
 
 use super::globs::{Globs, complain_unmatched};
@@ -141,6 +141,7 @@ struct Judge<'a> {
 impl Judge<'_> {
     fn one(&mut self, name: &ImagePath, directory: bool, keeps: &[usize], removes: &[usize], owners: &[usize]) -> Fate {
         let lines = &self.input.spec.files.remove;
+        let (keeps, removes) = self.overruled(keeps, removes);
         // A line with a reason counts before one without.
         let remove = removes.iter().copied().min_by_key(|n| lines.get(*n).is_none_or(|r| r.because.is_none()));
         let because = remove.and_then(|n| lines.get(n)).is_some_and(|r| r.because.is_some());
@@ -198,6 +199,22 @@ impl Judge<'_> {
             Some(reason) => Fate::go(reason),
             None => Fate::stay(&self.unowned),
         }
+    }
+
+    /// Where both kinds of line speak of a path, those that another one overrules (`override=#true`) do not count.
+    fn overruled(&self, keeps: &[usize], removes: &[usize]) -> (Vec<usize>, Vec<usize>) {
+        if keeps.is_empty() || removes.is_empty() {
+            return (keeps.to_vec(), removes.to_vec());
+        }
+        let spec = self.input.spec;
+        let keep = |n: &usize| spec.files.keep.get(*n).map(|k| k.span);
+        let remove = |n: &usize| spec.files.remove.get(*n).map(|r| r.what.span);
+        let wins = |winner: Option<Span>, loser: Option<Span>| {
+            winner.zip(loser).is_some_and(|(winner, loser)| spec.overrules(winner, loser))
+        };
+        let left = |k: &&usize| !removes.iter().any(|r| wins(remove(r), keep(k)));
+        let other = |r: &&usize| !keeps.iter().any(|k| wins(keep(k), remove(r)));
+        (keeps.iter().filter(left).copied().collect(), removes.iter().filter(other).copied().collect())
     }
 
     fn kept(&self, package: usize) -> bool {

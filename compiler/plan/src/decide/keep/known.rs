@@ -62,20 +62,20 @@ const PLACES: [(&str, &str); 24] = [
 /// All such places of a base.
 pub(super) fn known(facts: &Facts, packages: &[Verdict]) -> BTreeMap<ImagePath, Known> {
     let mut all = BTreeMap::new();
-    let mut add = |path: &str, known: Known| {
-        if let Ok(path) = ImagePath::parse(path.as_bytes())
-            && facts.tree.get(&path).is_some()
-        {
-            all.insert(path, known);
-        }
-    };
     for (path, why) in PLACES {
-        add(path, Known::Stay(Reason::fact(why)));
+        add(facts, &mut all, path, Known::Stay(Reason::fact(why)));
+    }
+    for mount in ["/dev", "/proc", "/sys"] {
+        let Ok(mount) = ImagePath::parse(mount.as_bytes()) else { continue };
+        let hidden = Reason::fact(format!("the runtime mounts {mount} over it"));
+        for (path, _) in facts.tree.within(&mount).filter(|(path, _)| **path != mount) {
+            all.insert(path.clone(), Known::Go(Arc::clone(&hidden)));
+        }
     }
     for path in ACCOUNT_FILES {
-        add(path, Known::Rewrite(Reason::fact("it lists the accounts that stay")));
+        add(facts, &mut all, path, Known::Rewrite(Reason::fact("it lists the accounts that stay")));
         let why = format!("it is a backup of {path} and names accounts that may be gone");
-        add(&format!("{path}-"), Known::Go(Reason::fact(why)));
+        add(facts, &mut all, &format!("{path}-"), Known::Go(Reason::fact(why)));
     }
     // Alternatives: links that stay as long as they lead somewhere.
     let link = Reason::fact("update-alternatives made it");
@@ -88,6 +88,15 @@ pub(super) fn known(facts: &Facts, packages: &[Verdict]) -> BTreeMap<ImagePath, 
     }
     dpkg(facts, packages, &mut all);
     all
+}
+
+/// Notes a path that the base has.
+fn add(facts: &Facts, all: &mut BTreeMap<ImagePath, Known>, path: &str, known: Known) {
+    if let Ok(path) = ImagePath::parse(path.as_bytes())
+        && facts.tree.get(&path).is_some()
+    {
+        all.insert(path, known);
+    }
 }
 
 fn dpkg(facts: &Facts, packages: &[Verdict], all: &mut BTreeMap<ImagePath, Known>) {

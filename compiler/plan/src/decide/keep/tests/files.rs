@@ -61,6 +61,21 @@ fn kept_paths_never_go() {
 }
 
 #[test]
+fn the_importer_overrules_what_it_imports() {
+    let mut wanted = spec();
+    wanted.files.keep = vec![word("/etc/hello.conf")];
+    wanted.files.remove = vec![removes("/etc/hello.*", None)];
+    wanted.files.keep[0].span.file = FileId(1);
+    assert_eq!(Base::debian().codes(&wanted), ["E0612"]);
+    wanted.overruling.insert(wanted.files.remove[0].what.span);
+    assert!(!there(&Base::debian().kept(&wanted), "/etc/hello.conf"));
+    wanted.files.keep[0].span.file = FileId(0);
+    wanted.files.remove[0].what.span.file = FileId(1);
+    wanted.overruling = [wanted.files.keep[0].span].into();
+    assert!(there(&Base::debian().kept(&wanted), "/etc/hello.conf"));
+}
+
+#[test]
 fn globs_without_a_match() {
     let base = Base::debian();
     let mut wanted = spec();
@@ -137,6 +152,18 @@ fn links_that_we_broke_go() {
 }
 
 #[test]
+fn what_the_runtime_hides_goes() {
+    let mut base = Base::debian();
+    base.node("/dev/null", NodeKind::CharDevice { major: 1, minor: 3 }, 0o666);
+    base.link("/dev/fd", "/proc/self/fd");
+    base.directory("/proc");
+    let kept = base.kept(&spec());
+    assert!(there(&kept, "/dev") && there(&kept, "/proc"));
+    assert!(!there(&kept, "/dev/null") && !there(&kept, "/dev/fd"));
+    assert_eq!(why_not(&kept, "/dev/null"), "the runtime mounts /dev over it");
+}
+
+#[test]
 fn compiled_files_go_with_their_source() {
     let mut base = Base::debian();
     base.file("/usr/lib/python3/foo/mod.py", 0o644);
@@ -201,4 +228,19 @@ fn a_base_that_leaves_directories_out_gets_them() {
     base.facts.tree.nodes.remove(&path("/opt/deep"));
     let kept = base.kept(&spec());
     assert!(kept.entries[&path("/opt/deep")].node.is_directory());
+}
+
+/// What a base has in /k8or beyond the runtime itself would be mixed up with it.
+#[test]
+fn the_place_of_the_runtime_is_ours() {
+    let mut base = Base::debian();
+    let complaints = |base: &Base| {
+        let mut found = diag::Diagnostics::new();
+        crate::decide::assemble::reserve_runtime_paths(&base.kept(&spec()), &mut found);
+        found.iter().map(|one| one.code.id()).collect::<Vec<_>>()
+    };
+    base.file("/k8or/k8or", 0o755);
+    assert_eq!(complaints(&base), [""; 0]);
+    base.file("/k8or/own", 0o644);
+    assert_eq!(complaints(&base), ["E0693"]);
 }
