@@ -1,6 +1,7 @@
 //! What must not outlive this process: directories that are removed when a build ends, however it ends.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,14 @@ pub struct Registered(Option<PathBuf>);
 pub fn register(path: &Path) -> Registered {
     paths().push(path.to_owned());
     Registered(Some(path.to_owned()))
+}
+
+/// Makes something at a path and registers it, with no moment in between in which an interrupt would miss it.
+pub(crate) fn make<T>(path: &Path, make: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<(T, Registered)> {
+    let mut paths = paths();
+    let made = make(path)?;
+    paths.push(path.to_owned());
+    Ok((made, Registered(Some(path.to_owned()))))
 }
 
 impl Registered {
@@ -90,8 +99,11 @@ pub fn on_interrupt(message: impl Fn() + Send + 'static) -> std::io::Result<()> 
             }
             // Held to the end: the build cannot register, and so not make, anything any more.
             let mut paths = paths();
+            let gone = paths.clone();
             clean(&mut paths);
             message();
+            // A writer that was between looking and making may have made a directory again.
+            gone.iter().for_each(|path| remove(path));
             std::process::exit(128 + signal);
         }
     })?;

@@ -111,7 +111,7 @@ fn read(run: &Run<'_>) -> Stage<(Option<String>, Option<Lock>)> {
             return Err(Diagnostic::new(codes::E1011, format!("{shown} cannot be read: {error}")).into());
         }
     };
-    let file = run.sources.borrow_mut().add(path.display().to_string(), text.as_str());
+    let file = run.sources.borrow_mut().add("k8orc.lock", text.as_str());
     match Lock::parse(&text, file) {
         Ok(lock) => Ok((Some(text), Some(lock))),
         Err(found) => {

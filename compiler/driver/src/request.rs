@@ -56,7 +56,8 @@ impl Request {
 
     /// The lock's path.
     pub fn lock_path(&self) -> PathBuf {
-        self.root().join("k8orc.lock")
+        // `k8orc.lock`, not `./k8orc.lock`: this is how it is shown.
+        self.spec.with_file_name("k8orc.lock")
     }
 
     /// Threads.
@@ -123,7 +124,14 @@ impl<'a> Run<'a> {
     /// Runs the stages and joins what they found.
     pub fn finish<T>(self, stages: impl FnOnce(&Self) -> Stage<T>) -> Finished<T> {
         let result = stages(&self);
-        crate::close(result, self.diagnostics.into_inner(), self.sources.into_inner())
+        let mut sources = self.sources.into_inner();
+        // Artifacts name files from the spec's directory, the same everywhere; people are shown where they are.
+        let root = self.request.root();
+        let whole = |name: &str| root.join(name).display().to_string();
+        if root != Path::new(".") {
+            sources.rename(|name| if name.starts_with("std/") { name.to_owned() } else { whole(name) });
+        }
+        crate::close(result, self.diagnostics.into_inner(), sources)
     }
 
     /// Keeps what a stage found.

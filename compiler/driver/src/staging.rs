@@ -41,12 +41,11 @@ impl Staging {
         remove_stale(out, name);
         for attempt in 0..100_u32 {
             let dir = out.join(format!(".{name}.k8orc-{}-{attempt}", std::process::id()));
-            match fs::create_dir(&dir) {
-                Ok(()) => {}
+            let registered = match cleanup::make(&dir, |dir| fs::create_dir(dir)) {
+                Ok(((), registered)) => registered,
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(error) => return Err(unwritable(out, &error)),
-            }
-            let registered = cleanup::register(&dir);
+            };
             let lock = File::open(&dir).map_err(|error| unwritable(&dir, &error))?;
             rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
                 .map_err(|error| unwritable(&dir, &error.into()))?;
@@ -69,8 +68,14 @@ impl Staging {
     pub fn write(&self, relative: &str, bytes: &[u8]) -> Result<(), Diagnostic> {
         let path = self.dir.join(relative);
         let write = || -> io::Result<()> {
-            if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent)?;
+            // From the top, which is not made again: when it is gone, an interrupt took it.
+            let mut at = self.dir.clone();
+            for part in Path::new(relative).parent().unwrap_or(Path::new("")) {
+                at.push(part);
+                match fs::create_dir(&at) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                    _ => {}
+                }
             }
             File::create(&path)?.write_all(bytes)
         };
@@ -135,8 +140,7 @@ pub(crate) fn stream_atomically(
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     remove_stale(parent, &name);
     let aside = parent.join(format!(".{name}.k8orc-{}", std::process::id()));
-    let registered = cleanup::register(&aside);
-    let file = File::create(&aside).map_err(failed)?;
+    let (file, registered) = cleanup::make(&aside, |aside| File::create(aside)).map_err(failed)?;
     rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| failed(error.into()))?;
     let mut file = io::BufWriter::new(file);
     write(&mut file)?;

@@ -12,6 +12,17 @@ use k8orc_tests::peers::{self, Need, Run};
 
 use crate::faults::{LONG, files, sealed};
 
+/// The current directory.
+#[derive(Default, PartialEq)]
+enum From {
+    #[default]
+    Beside,
+    /// The directory above, with a path that begins there.
+    Above,
+    /// `/`, with whole paths.
+    Root,
+}
+
 /// How one build differs from another.
 #[derive(Default)]
 struct How {
@@ -21,8 +32,8 @@ struct How {
     umask: Option<&'static str>,
     /// Further arguments.
     arguments: &'static [&'static str],
-    /// From `/` with whole paths, instead of from the spec's directory.
-    from_root: bool,
+    /// From where, instead of from the spec's directory.
+    from: From,
     /// As user 65534.
     nobody: bool,
     /// With what an earlier build left in the cache.
@@ -83,11 +94,11 @@ impl Bench {
             _ => Command::new("sh"),
         };
         command.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")]).arg(self.desk.path("k8orc")).arg("build");
-        if how.from_root {
-            command.current_dir("/").arg(dir.join("spec.kdl")).arg("-o").arg(dir.join("out"));
-        } else {
-            command.current_dir(&dir);
-        }
+        match how.from {
+            From::Beside => command.current_dir(&dir),
+            From::Above => command.current_dir(dir.join("..")).args(["spec/spec.kdl", "-o", "spec/out"]),
+            From::Root => command.current_dir("/").arg(dir.join("spec.kdl")).arg("-o").arg(dir.join("out")),
+        };
         command.arg("--cache").arg(&cache).args(how.arguments).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", self.desk.path("home"));
         command.envs(how.env.iter().copied());
@@ -118,8 +129,9 @@ impl Bench {
     }
 }
 
-const HOWS: [How; 9] = [
-    How { from_root: true, ..BASE },
+const HOWS: [How; 10] = [
+    How { from: From::Root, ..BASE },
+    How { from: From::Above, ..BASE },
     How { env: &[("TZ", "Asia/Kathmandu"), ("LANG", "tr_TR.UTF-8"), ("LC_ALL", "tr_TR.UTF-8")], ..BASE },
     How { env: &[("LC_ALL", "C"), ("HOME", "/nonexistent"), ("USER", "somebody"), ("COLUMNS", "20")], ..BASE },
     How { umask: Some("077"), arguments: &["--jobs", "1"], ..BASE },
@@ -127,11 +139,11 @@ const HOWS: [How; 9] = [
     How { nobody: true, umask: Some("027"), ..BASE },
     How { warm: true, arguments: &["--jobs", "3"], ..BASE },
     How { locked: true, env: &[("SOURCE_DATE_EPOCH", "1234567890")], ..BASE },
-    How { locked: true, arguments: &["--locked", "--jobs", "2"], from_root: true, ..BASE },
+    How { locked: true, arguments: &["--locked", "--jobs", "2"], from: From::Above, ..BASE },
 ];
 
 const BASE: How =
-    How { env: &[], umask: None, arguments: &[], from_root: false, nobody: false, warm: false, locked: false };
+    How { env: &[], umask: None, arguments: &[], from: From::Beside, nobody: false, warm: false, locked: false };
 
 #[test]
 fn one_spec_one_result() {
@@ -195,7 +207,7 @@ fn one_real_base_one_result() {
             How {
                 nobody: true,
                 umask: Some("077"),
-                from_root: true,
+                from: From::Above,
                 arguments: &["--jobs", "1"],
                 env: &[("TZ", "Asia/Kathmandu"), ("LC_ALL", "tr_TR.UTF-8")],
                 ..BASE

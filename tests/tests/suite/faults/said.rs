@@ -133,7 +133,7 @@ fn sarif_of_a_path_that_is_no_uri() {
     let sarif: Value = serde_json::from_slice(&failed.stdout).expect("JSON");
     is_sarif(&sarif);
     let place = &sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
-    assert_eq!(place["artifactLocation"]["uri"], "%C3%A4.kdl", "{place}");
+    assert_eq!(place["artifactLocation"]["uri"], "a%20b/50%25/%C3%A4.kdl", "{place}");
 }
 
 #[test]
