@@ -125,6 +125,9 @@ pub enum Command {
     Lock {
         #[command(flatten)]
         spec: SpecArgs,
+        /// Ask anew what every base is now (the ids stay)
+        #[arg(long)]
+        update: bool,
     },
     /// Bring what the lock names into the cache
     Fetch {

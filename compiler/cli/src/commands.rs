@@ -34,7 +34,7 @@ pub fn run(args: Args, output: &Output) -> u8 {
         }
         Command::Check { spec, lock, syntax } => check::run(&request(global, &spec, Some(lock)), output, syntax),
         Command::Fmt { files, check } => fmt::run(output, &files, check),
-        Command::Lock { spec } => lock::run(&request(global, &spec, None), output),
+        Command::Lock { spec, update } => lock::run(&request(global, &spec, None), output, update),
         Command::Fetch { spec } => lock::fetch(&request(global, &spec, None), output),
         Command::Cache { action } => cache::run(global, output, action),
         Command::Explain { thing, spec } => explain::run(&request(global, &spec, None), output, &thing),

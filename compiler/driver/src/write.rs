@@ -113,8 +113,7 @@ pub(crate) fn archive(run: &Run<'_>, plan_name: &str, output: &Path, written: &W
     let Some(path) = &run.request.archive else { return Ok(()) };
     run.progress.step("writing the archive");
     // Times in the archive itself are not part of the image: 0 is always the same.
-    let options =
-        Options { cache: None, threads: 1, epoch: 0, ref_name: "latest", interrupted: None };
+    let options = Options { cache: None, threads: 1, epoch: 0, ref_name: "latest", interrupted: None };
     for image in &written.images {
         let tags = [format!("{plan_name}:latest")];
         crate::staging::stream_atomically(path, |out| {

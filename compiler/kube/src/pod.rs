@@ -183,7 +183,7 @@ fn prepare(volume: &VolumePlan, image: &str) -> Vec<Container> {
     let jobs = volume.mounts.iter().filter_map(|mount| match &mount.source {
         MountSource::Whole => None,
         MountSource::Directory { sub_path, mode, .. } => {
-            Some(("directory", vec![format!("{mode:04o}"), format!("{STAGING_MOUNT}/{sub_path}")]))
+            Some(("directory", vec![format!("{STAGING_MOUNT}/{sub_path}"), format!("{mode:04o}")]))
         }
         MountSource::Generation { .. } => Some(("migrate", vec![mount.path.clone(), STAGING_MOUNT.to_owned()])),
     });

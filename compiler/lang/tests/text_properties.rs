@@ -65,7 +65,9 @@ fn agrees_with_kdl(source: &str) -> Result<(), TestCaseError> {
             let code = found.0[0].code.id();
             // `https://x` is a name and a comment to KDL.
             let address = code == "E0008" && source.contains("://");
-            prop_assert!(address || STRICTER.contains(&code), "only we refuse {source:?}: {:?}", found.0);
+            // `/- a { } b`: to the oracle a hidden node needs no end.
+            let unended = code == "E0024" && source.contains("/-");
+            prop_assert!(address || unended || STRICTER.contains(&code), "only we refuse {source:?}: {:?}", found.0);
         }
         (None, Err(_)) => {}
     }
@@ -264,7 +266,7 @@ proptest! {
 }
 
 /// For a 64th of the longest text, without optimisation, on a busy machine: a shape whose time is quadratic
-/// takes more. (With optimisation a megabyte of any of these takes less than 100 ms.)
+/// takes more. (With optimisation a megabyte of any of these takes some 100 ms of processor time at most.)
 const PATIENCE: Duration = Duration::from_secs(2);
 
 fn quick(source: &str) {

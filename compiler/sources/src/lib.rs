@@ -167,5 +167,5 @@ fn not_pinned(reference: &str, pinned: &str, found: &str) -> Diagnostic {
     Diagnostic::new(codes::E0409, format!("{reference} is not what k8orc.lock pins"))
         .note(format!("pinned: {}", printable(pinned)))
         .note(format!("found:  {}", printable(found)))
-        .help("if the change is meant, run `k8orc update` and review the new lock")
+        .help("if the change is meant, run `k8orc lock --update` and review the new lock")
 }

@@ -107,7 +107,7 @@ impl TrialReport {
                 Diagnostic::new(codes::E1111, "killed by SIGSYS, but the call did not happen a second time")
                     .at_opt(span, "this was run")
                     .note("the program does not always do the same; the log above may tell what it was doing")
-                    .help("run k8orc test again, or add what it needs: syscalls { trace \"./traces/…\" }"),
+                    .help("run k8orc test again, or allow what it is known to need: syscalls { allow \"…\" because=\"…\" }"),
             );
         }
         for check in &self.checks {

@@ -8,9 +8,9 @@ pub type Exemption = (&'static str, &'static str);
 /// Every Rust file begins with `//!`, perhaps after a shebang or a licence.
 #[must_use]
 pub fn heads(files: &[SourceFile]) -> Vec<String> {
-    let before = |line: &&str| line.starts_with("#!/") || line.starts_with("//") && !line.starts_with("//!");
     let head = |file: &SourceFile| {
-        let first = file.text.lines().find(|line| !before(line));
+        let licence = |line: &str| line.starts_with("//") && !line.starts_with("//!");
+        let first = file.text.lines().find(|line| !line.starts_with("#!/") && !licence(line));
         first.is_some_and(|line| line.starts_with("//!"))
     };
     files.iter().filter(|file| !head(file)).map(|file| format!("{}: no `//!` head", file.path)).collect()

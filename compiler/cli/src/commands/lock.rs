@@ -5,9 +5,9 @@ use driver::Request;
 use super::finish;
 use crate::output::Output;
 
-/// Asks for names and writes the lock.
-pub fn run(request: &Request, output: &Output) -> u8 {
-    finish(output, driver::lock(request, output), |changed| {
+/// Completes or renews the lock.
+pub fn run(request: &Request, output: &Output, update: bool) -> u8 {
+    finish(output, driver::lock(request, update, output), |changed| {
         output.say(if changed { "k8orc.lock written" } else { "k8orc.lock is up to date" });
         0
     })

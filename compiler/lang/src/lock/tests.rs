@@ -72,7 +72,7 @@ fn a_lock_looks_like_this() {
     let text = lock.print().replace(A, "sha256:A").replace(B, "sha256:B");
     assert_eq!(
         text,
-        r#"// Written by k8orc: commit it with the spec. `k8orc lock` completes it, `k8orc update` renews it.
+        r#"// Written by k8orc: commit it with the spec. `k8orc lock` completes it, `k8orc lock --update` renews it.
 k8orc-lock version=1
 compiler "0.1.0"
 stdlib "sha256:B"

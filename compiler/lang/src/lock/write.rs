@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{Lock, LockedId, VERSION};
 
 const HEAD: &str =
-    "// Written by k8orc: commit it with the spec. `k8orc lock` completes it, `k8orc update` renews it.\n";
+    "// Written by k8orc: commit it with the spec. `k8orc lock` completes it, `k8orc lock --update` renews it.\n";
 
 impl Lock {
     /// The text of the lock: everything sorted, one fact a line.

@@ -16,7 +16,7 @@ use super::mistakes;
 /// Blocks within blocks; a spec has five.
 pub(super) const MAX_DEPTH: usize = 64;
 /// Nodes and values of one text.
-pub(super) const MAX_THINGS: usize = 1 << 17;
+pub(super) const MAX_THINGS: usize = 100_000;
 /// More is no help to anybody.
 const MAX_DIAGNOSTICS: usize = 20;
 /// Tokens of a list in brackets that are skipped as one mistake.

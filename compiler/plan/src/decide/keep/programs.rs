@@ -106,7 +106,7 @@ fn find(
         overlay.in_path(word.as_bytes(), env).ok_or("is in no directory of PATH")?
     };
     let (real, _) = overlay.resolve(&path).map_err(|error| match error {
-        ResolveError::Missing(at) if at == path => "is not in the base".to_string(),
+        ResolveError::Missing(at) if path.is_within(&at) => "is not in the base".to_string(),
         ResolveError::Missing(at) => format!("leads to {at}, which is not in the base"),
         ResolveError::Loop => "leads through more than 40 links".into(),
         ResolveError::NotADirectory(at) => format!("lies below {at}, which is no directory"),
