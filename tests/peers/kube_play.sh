@@ -3,7 +3,8 @@
 #
 #   kube_play.sh FILE_OR_DIRECTORY PORT PATH [IMAGE]
 #
-# FILE_OR_DIRECTORY  Kubernetes YAML; of a directory all files but kustomization.yaml
+# FILE_OR_DIRECTORY  Kubernetes YAML; of a directory all files but kustomization.yaml and
+#                    patches (patch-*.yaml)
 # PORT PATH          GET http://127.0.0.1:PORT/PATH as seen in the pod, until it answers (60 s)
 # IMAGE              what skopeo reads (oci:out/web/image …); it is put into the store under every name
 #                    that the manifests give to an image, the digest included
@@ -53,7 +54,7 @@ trap 'exit 143' TERM
 file=$work/manifests.yaml
 if [[ -d $manifests ]]; then
     for part in "$manifests"/*.yaml; do
-        if [[ ${part##*/} != kustomization.yaml ]]; then echo ---; cat "$part"; fi
+        if [[ ${part##*/} != kustomization.yaml && ${part##*/} != patch-* ]]; then echo ---; cat "$part"; fi
     done >"$file"
 else
     cp "$manifests" "$file"

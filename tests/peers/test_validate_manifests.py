@@ -59,6 +59,18 @@ class Manifests(unittest.TestCase):
         self.assert_wrong(head + "resources: [deployment.yaml]\n", "deployment.yaml is not there")
         self.assertEqual(self.run_on(head + "resources: [a.yaml]\n")[0], 0)
 
+    def test_a_patch_is_part_of_an_object(self):
+        part = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {paused: true}\n"
+        head = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
+        self.assert_wrong(part, "'selector' is a required property")
+        with tempfile.TemporaryDirectory() as directory:
+            (pathlib.Path(directory) / "kustomization.yaml").write_text(head + "patches: [{path: part.yaml}]\n")
+            (pathlib.Path(directory) / "part.yaml").write_text(part)
+            said = io.StringIO()
+            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+                status = validate_manifests.main([directory])
+            self.assertEqual(status, 0, said.getvalue())
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -198,7 +198,12 @@ fn files(out: &mut String, facts: &Facts) {
 }
 
 fn workload(out: &mut String, name: &str, config: &BaseConfig) {
-    let port = config.exposed.iter().find_map(|port| port.split('/').next()?.parse::<u16>().ok());
+    // One that speaks TCP, as the probe and the service do.
+    let tcp = |port: &String| match port.split_once('/') {
+        Some((number, protocol)) => (protocol == "tcp").then(|| number.parse::<u16>().ok())?,
+        None => port.parse().ok(),
+    };
+    let port = config.exposed.iter().find_map(tcp);
     let _ = writeln!(out, "// How it runs in a cluster. Nothing here changes the image.");
     let _ = writeln!(out, "// workload {} kind=\"Deployment\" {{", quote(name));
     let _ = writeln!(out, "//     port {} name=\"http\"", port.unwrap_or(8080));

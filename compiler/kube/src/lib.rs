@@ -7,6 +7,7 @@
 
 mod cluster;
 mod objects;
+mod patch;
 mod pod;
 mod yaml;
 
@@ -37,11 +38,14 @@ pub fn write(plan: &Plan, image_digest: &str) -> Result<BTreeMap<String, Vec<u8>
         for volume in &plan.volumes {
             objects.extend(objects::claim(plan, stage, volume)?);
         }
-        let mut patches = Vec::new();
         for workload in &plan.workloads {
             objects.extend(objects::workload(plan, stage, workload, &image)?);
+        }
+        let known: Vec<String> = objects.iter().map(|(file, _)| file.clone()).collect();
+        let mut patches = Vec::new();
+        for workload in &plan.workloads {
             for (n, (name, bytes)) in workload.patches.iter().enumerate() {
-                patches.push((format!("patch-{}-{:02}-{name}", workload.name, n + 1), bytes.clone()));
+                patches.extend(patch::aim(&workload.name, n + 1, name, bytes, &known, &stage.namespace));
             }
         }
         folder(&mut files, &stage.name, Some(&stage.namespace), objects, patches)?;
@@ -63,7 +67,7 @@ fn folder(
     dir: &str,
     namespace: Option<&str>,
     objects: Vec<Object>,
-    patches: Vec<(String, Vec<u8>)>,
+    patches: Vec<patch::Patch>,
 ) -> Result<(), Unwritable> {
     let resources: Vec<&str> = objects.iter().map(|(file, _)| file.as_str()).collect();
     let mut kustomization = serde_json::json!({
@@ -75,15 +79,18 @@ fn folder(
         kustomization["namespace"] = serde_json::json!(namespace);
     }
     if !patches.is_empty() {
-        let paths: Vec<_> = patches.iter().map(|(name, _)| serde_json::json!({ "path": name })).collect();
-        kustomization["patches"] = serde_json::json!(paths);
+        let entry = |patch: &patch::Patch| match &patch.target {
+            Some(target) => serde_json::json!({ "path": patch.file, "target": target }),
+            None => serde_json::json!({ "path": patch.file }),
+        };
+        kustomization["patches"] = patches.iter().map(entry).collect();
     }
     files.insert(format!("{dir}/kustomization.yaml"), yaml::text(&kustomization)?.into_bytes());
     for (file, text) in objects {
         files.insert(format!("{dir}/{file}"), text.into_bytes());
     }
-    for (name, bytes) in patches {
-        files.insert(format!("{dir}/{name}"), bytes);
+    for patch in patches {
+        files.insert(format!("{dir}/{}", patch.file), patch.bytes);
     }
     Ok(())
 }
