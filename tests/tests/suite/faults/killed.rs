@@ -4,7 +4,6 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use k8orc_tests::fixture::{Desk, HELLO};
-use k8orc_tests::peers::Need;
 
 use super::{another_port, k8orc, leftovers, names, run, sealed};
 
@@ -41,7 +40,6 @@ fn a_kill_at_any_moment_is_cleaned_up_by_the_next_build() {
 
 /// Builds once; then starts builds and ends them, moments spread over the time that the first took.
 fn at_any_moment(signal: impl Fn(u32) -> &'static str, after: impl Fn(&Desk, &str, i32, &str)) {
-    let Some(kill) = Need::tool("kill") else { return };
     let desk = Desk::new(HELLO);
     let Some(mut build) = k8orc(&desk, "build") else { return };
     let began = Instant::now();
@@ -61,8 +59,8 @@ fn at_any_moment(signal: impl Fn(u32) -> &'static str, after: impl Fn(&Desk, &st
             build.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
         std::thread::sleep(Duration::from_millis(1) + whole * n / MOMENTS);
         // It may have ended by itself.
-        let sent =
-            Command::new(&kill).arg(format!("-{signal}")).arg(child.id().to_string()).stderr(Stdio::null()).status();
+        let line = format!("kill -{signal} {}", child.id());
+        let sent = Command::new("sh").args(["-c", &line]).stderr(Stdio::null()).status();
         sent.expect("kill starts");
         let mut said = String::new();
         std::io::Read::read_to_string(&mut child.stderr.take().expect("piped"), &mut said).expect("readable");

@@ -112,7 +112,7 @@ fn many_unowned_files_must_be_spoken_of() {
     wanted.files.unowned = None;
     let (_, found) = base.keep(&wanted);
     let one = found.iter().find(|d| d.code.id() == "E0613").unwrap();
-    assert!(one.notes.iter().any(|n| n.starts_with("/opt/tool: 1 files")), "{:?}", one.notes);
+    assert!(one.notes.iter().any(|n| n.starts_with("/opt/tool: 1 file,")), "{:?}", one.notes);
     // One in a thousand need not.
     for n in 0..1000 {
         let name = format!("/usr/share/perl/{n}");
