@@ -77,7 +77,10 @@ impl Output {
         if self.format == Format::Human && !self.quiet && errors > 0 {
             let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
             let and = if warnings > 0 { format!(", {}", plural(warnings, "warning")) } else { String::new() };
-            line_to_stderr(&format!("{}{and}; k8orc explain CODE says more", plural(errors, "error")));
+            let mut codes = diagnostics.iter().filter(|d| d.is_error()).map(|d| d.code.id());
+            let first = codes.next().unwrap_or("CODE");
+            let code = if codes.all(|code| code == first) { first } else { "CODE" };
+            line_to_stderr(&format!("{}{and}; k8orc explain {code} says more", plural(errors, "error")));
         }
         diagnostics.exit()
     }

@@ -1,7 +1,7 @@
 //! The driver: what happens in which order, and nothing else.
 //!
 //! [`build()`] is the whole pipeline on one screen; where nothing changed since the last build it is one stat
-//! pass ([`unchanged`]):
+//! pass (`unchanged`):
 //! 1. load sources → read the Spec (*gate one*),
 //! 2. pin digests, from the lock or by asking for names,
 //! 3. survey bases into Facts,

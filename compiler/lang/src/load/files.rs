@@ -47,8 +47,9 @@ fn refused(world: &dyn World, root: &Path, path: &Path, at: Option<Span>, error:
                 Some(near) => diagnostic
                     .at_opt(at, "not found")
                     .help(format!("did you mean `{}`?", path.with_file_name(near).display())),
-                None if at.is_none() => diagnostic
-                    .help("`k8orc init IMAGE` writes a first spec; another place is an argument: k8orc build DIR/spec.kdl"),
+                None if at.is_none() => diagnostic.help(
+                    "`k8orc init IMAGE` writes a first spec; another place is an argument: k8orc build DIR/spec.kdl",
+                ),
                 None => diagnostic
                     .at_opt(at, "not found")
                     .note("paths start from the directory of the file that names them"),
