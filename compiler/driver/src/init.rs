@@ -93,7 +93,10 @@ fn starter(image: &str, facts: &Facts) -> String {
 
 fn user(out: &mut String, config: &BaseConfig) {
     if config.user.is_empty() || config.user == "root" || config.user == "0" {
-        let _ = writeln!(out, "    // The base runs as root. Kubernetes' \"restricted\" refuses that: this user is created below.");
+        let _ = writeln!(
+            out,
+            "    // The base runs as root. Kubernetes' \"restricted\" refuses that: this user is created below."
+        );
         let _ = writeln!(out, "    user \"app\"");
     } else {
         let _ = writeln!(out, "    user {} // as in the base", quote(&config.user));
@@ -144,7 +147,11 @@ fn packages(out: &mut String, facts: &Facts) {
     if facts.packages.packages.is_empty() {
         return;
     }
-    let _ = writeln!(out, "// {} packages in the base. Those of the programs stay, with what they depend on.", facts.packages.packages.len());
+    let _ = writeln!(
+        out,
+        "// {} packages in the base. Those of the programs stay, with what they depend on.",
+        facts.packages.packages.len()
+    );
     let _ = writeln!(out, "packages closure=\"depends\" {{");
     for name in ["ca-certificates", "tzdata", "base-files"] {
         if facts.packages.packages.iter().any(|package| package.name == name) {
@@ -212,7 +219,8 @@ fn name(image: &str) -> String {
     let last = path.rsplit('/').next().unwrap_or(path);
     let last = last.strip_prefix("tar:").or_else(|| last.strip_prefix("dir:")).unwrap_or(last);
     let last = last.split(['.', ':']).next().unwrap_or(last);
-    let label: String = last.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    let label: String =
+        last.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
     let label = label.trim_matches('-').chars().take(40).collect::<String>();
     match label.chars().next() {
         Some(c) if c.is_ascii_lowercase() => label,
