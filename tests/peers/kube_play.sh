@@ -67,6 +67,10 @@ if [[ -n $image ]]; then
     done
 fi
 
+# podman restarts an init container that has succeeded when the pod says Always, as every Deployment does.
+if ! grep -q '^ *restartPolicy:' "$file"; then
+    sed -i 's/^\( *\)containers: *$/\1restartPolicy: OnFailure\n&/' "$file"
+fi
 podman kube play --start=false --network slirp4netns "$file" >&2
 
 # fsGroup, as the kubelet does it: the claims belong to that group, which may write, and so do new files.
