@@ -6,7 +6,7 @@ peer_packages=(
     catatonit:catatonit docker-registry:docker-registry htpasswd:apache2-utils
     runc:runc strace:strace setcap:libcap2-bin setfattr:attr python3:python3
     node:nodejs npm:npm dockerd:docker.io slirp4netns:slirp4netns ip:iproute2 curl:curl
-    flock:util-linux cc:gcc
+    flock:util-linux setpriv:util-linux script:bsdutils mount:mount kill:procps cc:gcc
 )
 
 install_packages() {

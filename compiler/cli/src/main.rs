@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     let output = output::Output::new(&args.global);
     // A panic is our bug: say so in one place, with a status of its own.
     std::panic::set_hook(Box::new(|info| {
-        eprintln!("k8orc: internal error, this is a bug of k8orc: {info}");
+        output::line_to_stderr(&format!("k8orc: internal error, this is a bug of k8orc: {info}"));
         driver::cleanup::now();
         std::process::exit(101);
     }));

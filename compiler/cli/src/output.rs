@@ -32,11 +32,11 @@ impl Output {
         Self { format: global.format, quiet: global.quiet, verbose: global.verbose, color, bar }
     }
 
-    /// A line on stderr, unless quiet.
+    /// A line on stderr, unless quiet, or where a machine reads stderr.
     pub fn say(&self, line: &str) {
-        if !self.quiet {
+        if !self.quiet && self.format != Format::Json {
             self.clear();
-            eprintln!("{line}");
+            line_to_stderr(line);
         }
     }
 
@@ -66,9 +66,9 @@ impl Output {
                 continue;
             }
             match self.format {
-                Format::Human => eprintln!("{}\n", render::human(diagnostic, sources, self.color)),
-                Format::Short => eprintln!("{}", render::one_line(diagnostic, sources)),
-                Format::Json => eprintln!("{}", render::json(diagnostic, sources)),
+                Format::Human => line_to_stderr(&format!("{}\n", render::human(diagnostic, sources, self.color))),
+                Format::Short => line_to_stderr(&render::one_line(diagnostic, sources).to_string()),
+                Format::Json => line_to_stderr(&render::json(diagnostic, sources).to_string()),
                 Format::Sarif => {}
             }
         }
@@ -77,7 +77,10 @@ impl Output {
         if self.format == Format::Human && !self.quiet && errors > 0 {
             let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
             let and = if warnings > 0 { format!(", {}", plural(warnings, "warning")) } else { String::new() };
-            eprintln!("{}{and}; k8orc explain CODE says more", plural(errors, "error"));
+            let mut codes = diagnostics.iter().filter(|d| d.is_error()).map(|d| d.code.id());
+            let first = codes.next().unwrap_or("CODE");
+            let code = if codes.all(|code| code == first) { first } else { "CODE" };
+            line_to_stderr(&format!("{}{and}; k8orc explain {code} says more", plural(errors, "error")));
         }
         diagnostics.exit()
     }
@@ -85,7 +88,7 @@ impl Output {
     /// What was interrupted is gone.
     pub fn interrupted(&self) {
         self.clear();
-        eprintln!("k8orc: interrupted; the previous output is untouched and nothing was left behind");
+        line_to_stderr("k8orc: interrupted; nothing half-written was left behind");
     }
 
     fn clear(&self) {
@@ -103,7 +106,7 @@ impl driver::Progress for Output {
                 bar.tick();
                 bar.enable_steady_tick(std::time::Duration::from_millis(120));
             }
-            None if self.verbose => eprintln!("{what}"),
+            None if self.verbose => line_to_stderr(what),
             None => {}
         }
     }
@@ -111,4 +114,10 @@ impl driver::Progress for Output {
     fn note(&self, line: &str) {
         self.say(line);
     }
+}
+
+/// A line on stderr. Nobody may be listening any more (`2>&1 | head`): that is no reason to fail, still less to
+/// panic as `eprintln!` does.
+pub fn line_to_stderr(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -67,7 +67,8 @@ impl<T> std::ops::Deref for Spanned<T> {
 /// One text: a spec, a module, a lock, a template.
 #[derive(Debug, Clone)]
 pub struct SourceFile {
-    /// What the user is shown: a path relative to where they are, or `std/debian/minimal`.
+    /// A path from the spec's directory, which artifacts may name, or `std/debian/minimal`; the driver puts the
+    /// way to that directory before it when people are shown it.
     pub name: String,
     /// The whole text.
     pub text: Arc<str>,
@@ -90,6 +91,13 @@ impl SourceMap {
         let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
         self.files.push(SourceFile { name: name.into(), text: text.into() });
         id
+    }
+
+    /// Gives every file the name that `name` makes of its own.
+    pub fn rename(&mut self, name: impl Fn(&str) -> String) {
+        for file in &mut self.files {
+            file.name = name(&file.name);
+        }
     }
 
     /// The file of `id`, when it is of this map.

@@ -15,7 +15,9 @@ pub fn info(dir: Option<&Path>) -> Result<String, Diagnostic> {
     let sources = sources(dir, true, false)?;
     let cache = sources.cache();
     let stats = cache.stats()?;
-    let row = |name: &str, tally: &sources::cache::Tally| format!("{name:<10} {:>6}  {}\n", tally.entries, bytes(tally.bytes));
+    let row = |name: &str, tally: &sources::cache::Tally| {
+        format!("{name:<10} {:>6}  {}\n", tally.entries, bytes(tally.bytes))
+    };
     Ok(format!(
         "{:<10} {}\n{}{}{}",
         "directory",

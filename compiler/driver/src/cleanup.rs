@@ -1,6 +1,7 @@
 //! What must not outlive this process: directories that are removed when a build ends, however it ends.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,14 @@ pub struct Registered(Option<PathBuf>);
 pub fn register(path: &Path) -> Registered {
     paths().push(path.to_owned());
     Registered(Some(path.to_owned()))
+}
+
+/// Makes something at a path and registers it, with no moment in between in which an interrupt would miss it.
+pub(crate) fn make<T>(path: &Path, make: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<(T, Registered)> {
+    let mut paths = paths();
+    let made = make(path)?;
+    paths.push(path.to_owned());
+    Ok((made, Registered(Some(path.to_owned()))))
 }
 
 impl Registered {
@@ -42,7 +51,11 @@ impl Drop for Registered {
 /// Removes all that is registered. Called on SIGINT, SIGTERM and SIGHUP, from a thread beside the build: each
 /// directory is renamed first, so that a writer that still runs finds its path gone instead of filling it.
 pub fn now() {
-    for path in paths().drain(..) {
+    clean(&mut paths());
+}
+
+fn clean(paths: &mut Vec<PathBuf>) {
+    for path in paths.drain(..) {
         let mut aside = path.clone().into_os_string();
         aside.push(".interrupted");
         let aside = PathBuf::from(aside);
@@ -52,7 +65,7 @@ pub fn now() {
 }
 
 /// A file or a directory with all below it. Best effort: there is nobody to tell in a destructor.
-fn remove(path: &Path) {
+pub(crate) fn remove(path: &Path) {
     let _ = match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
         _ => fs::remove_file(path),
@@ -84,8 +97,13 @@ pub fn on_interrupt(message: impl Fn() + Send + 'static) -> std::io::Result<()> 
             if ASK.load(Ordering::SeqCst) && !INTERRUPTED.swap(true, Ordering::SeqCst) {
                 continue;
             }
-            now();
+            // Held to the end: the build cannot register, and so not make, anything any more.
+            let mut paths = paths();
+            let gone = paths.clone();
+            clean(&mut paths);
             message();
+            // A writer that was between looking and making may have made a directory again.
+            gone.iter().for_each(|path| remove(path));
             std::process::exit(128 + signal);
         }
     })?;

@@ -208,14 +208,8 @@ fn read_layer(output: &Path, blob: &Path, out: &mut BTreeMap<String, String>) ->
         } else {
             format!("→ {}", printable_bytes(&entry.link))
         };
-        let value = format!(
-            "{} {:04o} {}:{} {} {content}",
-            entry.kind.word(),
-            entry.mode,
-            entry.uid,
-            entry.gid,
-            entry.size
-        );
+        let value =
+            format!("{} {:04o} {}:{} {} {content}", entry.kind.word(), entry.mode, entry.uid, entry.gid, entry.size);
         out.insert(format!("/{}", printable_bytes(entry.path.strip_suffix(b"/").unwrap_or(&entry.path))), value);
     }
     Ok(())

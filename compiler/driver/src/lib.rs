@@ -1,6 +1,7 @@
 //! The driver: what happens in which order, and nothing else.
 //!
-//! [`build()`] is the whole pipeline on one screen:
+//! [`build()`] is the whole pipeline on one screen; where nothing changed since the last build it is one stat
+//! pass (`unchanged`):
 //! 1. load sources → read the Spec (*gate one*),
 //! 2. pin digests, from the lock or by asking for names,
 //! 3. survey bases into Facts,
@@ -20,6 +21,7 @@ pub mod diff;
 pub mod explain;
 pub mod init;
 mod load;
+mod look;
 mod pin;
 mod request;
 pub mod runtime;
@@ -29,6 +31,7 @@ mod staging;
 pub mod stdlib;
 mod survey;
 pub mod test;
+mod unchanged;
 mod world;
 mod write;
 
@@ -56,6 +59,9 @@ pub struct Built {
 /// Builds a spec into `OUT/NAME`, which appears whole or not at all.
 pub fn build(request: &Request, progress: &dyn Progress) -> Finished<Built> {
     Run::new(request, progress).finish(|run| {
+        if let Some(built) = unchanged::find(run) {
+            return Ok(built);
+        }
         let spec = load::spec(run)?;
         let staging = staging::Staging::open(&request.out, &spec.image.name.value)?;
         let pinned = pin::pin(run, &spec)?;
@@ -64,7 +70,9 @@ pub fn build(request: &Request, progress: &dyn Progress) -> Finished<Built> {
         pin::write_back(run, &pinned)?;
         let written = write::all(run, &spec, &plan, &bases, &staging)?;
         seal::seal(run, &staging)?;
-        seal::publish(run, &plan.name, staging, written)
+        let built = seal::publish(run, &plan.name, staging, written)?;
+        unchanged::remember(run, &spec, &pinned, &built);
+        Ok(built)
     })
 }
 

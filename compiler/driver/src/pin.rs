@@ -111,7 +111,7 @@ fn read(run: &Run<'_>) -> Stage<(Option<String>, Option<Lock>)> {
             return Err(Diagnostic::new(codes::E1011, format!("{shown} cannot be read: {error}")).into());
         }
     };
-    let file = run.sources.borrow_mut().add(path.display().to_string(), text.as_str());
+    let file = run.sources.borrow_mut().add("k8orc.lock", text.as_str());
     match Lock::parse(&text, file) {
         Ok(lock) => Ok((Some(text), Some(lock))),
         Err(found) => {
@@ -233,7 +233,9 @@ fn toolchain(run: &Run<'_>, lock: &mut Lock, old: Option<&Lock>, bases: &[Pinned
             run.found([Diagnostic::new(codes::E1013, format!("the lock was made with another {what}"))
                 .severity(severity)
                 .note(format!("the lock names {then}, this is {now}"))
-                .help("the same k8orc gives the same bytes; to go on with this one, run `k8orc lock` and commit the lock")]);
+                .help(
+                    "the same k8orc gives the same bytes; to go on with this one, run `k8orc lock` and commit the lock",
+                )]);
         }
     }
     lock.compiler = env!("CARGO_PKG_VERSION").to_owned();

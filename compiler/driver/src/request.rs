@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use diag::{Diagnostic, Diagnostics, SourceMap};
 use sources::{Cache, NetPolicy, Settings, Sources};
@@ -55,7 +56,8 @@ impl Request {
 
     /// The lock's path.
     pub fn lock_path(&self) -> PathBuf {
-        self.root().join("k8orc.lock")
+        // `k8orc.lock`, not `./k8orc.lock`: this is how it is shown.
+        self.spec.with_file_name("k8orc.lock")
     }
 
     /// Threads.
@@ -98,6 +100,8 @@ pub(crate) struct Run<'a> {
     pub request: &'a Request,
     pub progress: &'a dyn Progress,
     pub world: OsWorld,
+    /// When it began: what changed later is not what was read.
+    pub began: SystemTime,
     pub sources: RefCell<SourceMap>,
     pub diagnostics: RefCell<Diagnostics>,
     /// Texts of spec and modules, in reading order: name → SHA-256, for keys and provenance.
@@ -109,7 +113,8 @@ impl<'a> Run<'a> {
         Self {
             request,
             progress,
-            world: OsWorld,
+            world: OsWorld::default(),
+            began: SystemTime::now(),
             sources: RefCell::default(),
             diagnostics: RefCell::default(),
             units: RefCell::default(),
@@ -119,7 +124,14 @@ impl<'a> Run<'a> {
     /// Runs the stages and joins what they found.
     pub fn finish<T>(self, stages: impl FnOnce(&Self) -> Stage<T>) -> Finished<T> {
         let result = stages(&self);
-        crate::close(result, self.diagnostics.into_inner(), self.sources.into_inner())
+        let mut sources = self.sources.into_inner();
+        // Artifacts name files from the spec's directory, the same everywhere; people are shown where they are.
+        let root = self.request.root();
+        let whole = |name: &str| root.join(name).display().to_string();
+        if root != Path::new(".") {
+            sources.rename(|name| if name.starts_with("std/") { name.to_owned() } else { whole(name) });
+        }
+        crate::close(result, self.diagnostics.into_inner(), sources)
     }
 
     /// Keeps what a stage found.

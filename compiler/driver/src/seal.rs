@@ -53,7 +53,8 @@ pub fn verify(output: &Path) -> Result<(), Diagnostic> {
     for line in seal.lines() {
         let Some((expected, path)) = line.split_once("  ") else { return Err(broken(format!("{SEAL} is damaged"))) };
         let relative = Path::new(path);
-        if relative.is_absolute() || relative.components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
+        if relative.is_absolute() || relative.components().any(|part| !matches!(part, std::path::Component::Normal(_)))
+        {
             return Err(broken(format!("{SEAL} names {}", printable(path))));
         }
         match digest(&output.join(relative)) {

@@ -67,8 +67,8 @@ impl Staging {
         remove_stale(out, name);
         for attempt in 0..100_u32 {
             let dir = out.join(format!(".{name}.k8orc-{}-{attempt}", std::process::id()));
-            match fs::create_dir(&dir) {
-                Ok(()) => {}
+            let registered = match cleanup::make(&dir, |dir| fs::create_dir(dir)) {
+                Ok(((), registered)) => registered,
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 // Another build that made the directory above failed just now, and took it away.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && attempt < 10 => {
@@ -76,8 +76,7 @@ impl Staging {
                     continue;
                 }
                 Err(error) => return Err(unwritable(out, &error)),
-            }
-            let registered = cleanup::register(&dir);
+            };
             let lock = File::open(&dir).map_err(|error| unwritable(&dir, &error))?;
             rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
                 .map_err(|error| unwritable(&dir, &error.into()))?;
@@ -100,8 +99,14 @@ impl Staging {
     pub fn write(&self, relative: &str, bytes: &[u8]) -> Result<(), Diagnostic> {
         let path = self.dir.join(relative);
         let write = || -> io::Result<()> {
-            if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent)?;
+            // From the top, which is not made again: when it is gone, an interrupt took it.
+            let mut at = self.dir.clone();
+            for part in Path::new(relative).parent().unwrap_or(Path::new("")) {
+                at.push(part);
+                match fs::create_dir(&at) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                    _ => {}
+                }
             }
             File::create(&path)?.write_all(bytes)
         };
@@ -161,14 +166,17 @@ pub(crate) fn stream_atomically(
     path: &Path,
     write: impl FnOnce(&mut dyn io::Write) -> Result<(), Diagnostic>,
 ) -> Result<(), Diagnostic> {
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(format!(".{}.tmp", std::process::id()));
-    let aside = PathBuf::from(aside);
-    let registered = cleanup::register(&aside);
     let failed = |error: io::Error| unwritable(path, &error);
-    let mut file = io::BufWriter::new(File::create(&aside).map_err(failed)?);
+    let name = path.file_name().ok_or_else(|| failed(io::ErrorKind::IsADirectory.into()))?.to_string_lossy();
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    remove_stale(parent, &name);
+    let aside = parent.join(format!(".{name}.k8orc-{}", std::process::id()));
+    let (file, registered) = cleanup::make(&aside, |aside| File::create(aside)).map_err(failed)?;
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| failed(error.into()))?;
+    let mut file = io::BufWriter::new(file);
     write(&mut file)?;
-    file.into_inner().map_err(|error| failed(error.into_error()))?;
+    // Renamed while it is locked: nobody takes it for stale in between.
+    let _file = file.into_inner().map_err(|error| failed(error.into_error()))?;
     fs::rename(&aside, path).map_err(failed)?;
     registered.forget();
     Ok(())
@@ -200,18 +208,22 @@ fn refuse_foreign(target: &Path) -> Result<(), Diagnostic> {
     }
 }
 
-/// Removes directories of builds that were killed: nobody holds their lock any more.
+/// Removes directories and files of builds that were killed: nobody holds their lock any more.
 fn remove_stale(out: &Path, name: &str) {
     let prefix = format!(".{name}.k8orc-");
     let Ok(entries) = fs::read_dir(out) else { return };
     for entry in entries.flatten() {
-        if !entry.file_name().to_string_lossy().starts_with(&prefix) {
+        let found = entry.file_name().to_string_lossy().into_owned();
+        let Some(rest) = found.strip_prefix(&prefix) else { continue };
+        // A build that was started this moment has not locked its own yet.
+        let maker = rest.split(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse::<u32>().ok());
+        if maker.is_none_or(|maker| maker != std::process::id() && Path::new(&format!("/proc/{maker}")).exists()) {
             continue;
         }
         let Ok(lock) = File::open(entry.path()) else { continue };
         if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
             // Best effort: what cannot be removed is tried again by the next build.
-            let _ = fs::remove_dir_all(entry.path());
+            cleanup::remove(&entry.path());
         }
     }
 }
@@ -237,15 +249,11 @@ fn settle(dir: &Path) -> io::Result<()> {
 /// The diagnostic for a place that cannot be written.
 pub fn unwritable(path: &Path, error: &io::Error) -> Diagnostic {
     let shown = printable(&path.display().to_string());
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Diagnostic::new(codes::E1003, format!("the disk is full: {shown} could not be written"))
-                .note("the previous output, if there was one, is untouched; nothing half-written was left")
-                .help("free some space, or write elsewhere with -o; `k8orc cache gc` frees the cache")
-        }
-        _ => Diagnostic::new(codes::E1002, format!("{shown} cannot be written: {error}"))
-            .help("name a directory that you may write with -o"),
+    if image::write::is_disk_full(error) {
+        return image::write::disk_full(path);
     }
+    Diagnostic::new(codes::E1002, format!("{shown} cannot be written: {error}"))
+        .help("name a directory that you may write with -o")
 }
 
 #[cfg(test)]
@@ -299,11 +307,28 @@ mod tests {
     #[test]
     fn a_killed_build_is_cleaned_up_by_the_next() {
         let out = tempfile::tempdir().unwrap();
-        fs::create_dir_all(out.path().join(".web.k8orc-1-0/image")).unwrap();
+        fs::create_dir_all(out.path().join(".web.k8orc-99999999-0/image")).unwrap();
         let alive = Staging::open(out.path(), "web").unwrap();
         let beside = Staging::open(out.path(), "web").unwrap();
         assert!(alive.dir().exists() && beside.dir().exists());
-        assert!(!out.path().join(".web.k8orc-1-0").exists());
+        assert!(!out.path().join(".web.k8orc-99999999-0").exists());
+    }
+
+    #[test]
+    fn a_file_is_whole_or_what_it_was() {
+        let out = tempfile::tempdir().unwrap();
+        let path = out.path().join("k8orc.lock");
+        write_atomically(&path, b"one").unwrap();
+        fs::write(out.path().join(".k8orc.lock.k8orc-99999999"), "of a killed build").unwrap();
+        let failed = stream_atomically(&path, |file| {
+            file.write_all(b"tw").unwrap();
+            Err(Diagnostic::new(codes::E1002, "it ends here"))
+        });
+        assert_eq!(failed.unwrap_err().code, codes::E1002);
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        write_atomically(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1, "nothing is left beside it");
     }
 
     #[test]

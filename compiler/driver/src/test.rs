@@ -46,7 +46,9 @@ pub fn test(request: &Request, workload: Option<&str>, progress: &dyn Progress) 
         if let Some(wanted) = workload {
             names.retain(|name| *name == Some(wanted));
             if names.is_empty() {
-                return Err(Diagnostic::new(codes::E1042, format!("the spec has no workload `{}`", printable(wanted))).into());
+                return Err(
+                    Diagnostic::new(codes::E1042, format!("the spec has no workload `{}`", printable(wanted))).into()
+                );
             }
         } else if names.is_empty() {
             names.push(None);
@@ -132,7 +134,8 @@ fn describe(out: &mut String, report: &TrialReport) {
         let _ = writeln!(out, "  {:<16} {}  {outcome}", printable(&check.kind), printable(&check.what));
     }
     for violation in &report.violations {
-        let _ = writeln!(out, "  forbidden call   {} by {}", printable(&violation.syscall), printable(&violation.program));
+        let _ =
+            writeln!(out, "  forbidden call   {} by {}", printable(&violation.syscall), printable(&violation.program));
     }
     if let Some(ready) = report.ready_after_ms {
         let _ = writeln!(out, "  {:<16} after {ready} ms", "ready");

@@ -4,23 +4,47 @@
 //! race between looking and opening. Where it is not to be had (Linux < 5.6, some sandboxes), each component
 //! is opened with O_NOFOLLOW, so links are refused altogether.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read as _;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use lang::world::{FileKind, World, WorldError};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use crate::look::{Follow, Look, Seen};
 use crate::stdlib;
 
-/// The world of a process.
+/// The world of a process; it remembers what was looked at.
 #[derive(Debug, Default)]
-pub struct OsWorld;
+pub struct OsWorld {
+    seen: Seen,
+}
 
 impl OsWorld {
+    /// Everything that was looked at so far, as it looked then.
+    pub(crate) fn seen(&self) -> BTreeMap<(PathBuf, Follow), Option<Look>> {
+        self.seen.all()
+    }
+
+    /// Opens and remembers.
+    fn open(&self, root: &Path, path: &Path, flags: OFlags) -> Result<(OwnedFd, rustix::fs::Stat), WorldError> {
+        let opened = open(root, path, flags).and_then(|file| {
+            let stat = rustix::fs::fstat(&file).map_err(other)?;
+            Ok((file, stat))
+        });
+        let look = match &opened {
+            Ok((_, stat)) => Some(Look::of(stat)),
+            Err(WorldError::NotFound) => Some(Look::Absent),
+            Err(_) => None,
+        };
+        self.seen.note(root.join(path), !flags.contains(OFlags::NOFOLLOW), look);
+        opened
+    }
+
     /// Streams a file of exactly `size` bytes.
     ///
     /// # Errors
@@ -32,8 +56,9 @@ impl OsWorld {
         size: u64,
         sink: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
     ) -> std::io::Result<()> {
-        let file = open(root, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)
-            .map_err(|error| std::io::Error::other(format!("{error:?}")))?;
+        let (file, _) = self
+            .open(root, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)
+            .map_err(|error| std::io::Error::other(words(error)))?;
         let mut source = File::from(file).take(size.saturating_add(1));
         let (mut buffer, mut seen) = (vec![0; 1 << 16], 0_u64);
         loop {
@@ -54,13 +79,11 @@ impl OsWorld {
 
 impl World for OsWorld {
     fn stat(&self, root: &Path, path: &Path) -> Result<FileKind, WorldError> {
-        let file = open(root, path, OFlags::PATH | OFlags::NOFOLLOW)?;
-        let stat = rustix::fs::fstat(&file).map_err(other)?;
+        let (_, stat) = self.open(root, path, OFlags::PATH | OFlags::NOFOLLOW)?;
         Ok(match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => FileKind::File {
-                size: u64::try_from(stat.st_size).unwrap_or(0),
-                executable: stat.st_mode & 0o111 != 0,
-            },
+            FileType::RegularFile => {
+                FileKind::File { size: u64::try_from(stat.st_size).unwrap_or(0), executable: stat.st_mode & 0o111 != 0 }
+            }
             FileType::Directory => FileKind::Directory,
             FileType::Symlink => FileKind::Symlink,
             _ => FileKind::Other,
@@ -69,8 +92,7 @@ impl World for OsWorld {
 
     fn read(&self, root: &Path, path: &Path, limit: u64) -> Result<Vec<u8>, WorldError> {
         // O_NONBLOCK: opening a pipe must not wait for its writer.
-        let file = open(root, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
-        let stat = rustix::fs::fstat(&file).map_err(other)?;
+        let (file, stat) = self.open(root, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {}
             FileType::Directory => return Err(WorldError::Other("it is a directory".to_owned())),
@@ -88,7 +110,7 @@ impl World for OsWorld {
     }
 
     fn list(&self, root: &Path, path: &Path) -> Result<Vec<String>, WorldError> {
-        let directory = open(root, path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let (directory, _) = self.open(root, path, OFlags::RDONLY | OFlags::DIRECTORY)?;
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&directory).map_err(other)? {
             let entry = entry.map_err(other)?;
@@ -148,6 +170,15 @@ fn step_by_step(mut at: OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, 
     rustix::fs::openat(&at, *last, flags | OFlags::NOFOLLOW, Mode::empty()).map_err(other)
 }
 
+fn words(error: WorldError) -> String {
+    match error {
+        WorldError::NotFound => "it is not there any more".to_owned(),
+        WorldError::Outside => "it leads out of the directory of the spec by now".to_owned(),
+        WorldError::TooLarge(limit) => format!("it is longer than {limit} bytes"),
+        WorldError::Other(words) => words,
+    }
+}
+
 fn other(error: Errno) -> WorldError {
     match error {
         Errno::NOENT => WorldError::NotFound,
@@ -156,11 +187,31 @@ fn other(error: Errno) -> WorldError {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    /// What was measured is what is read: a file that changes in between is an error, whichever way.
+    #[test]
+    fn a_file_that_grows() {
+        let root = tempfile::tempdir().unwrap();
+        let (world, path) = (OsWorld::default(), Path::new("file"));
+        std::fs::write(root.path().join("file"), "12345").unwrap();
+        let stream = |size| {
+            let mut bytes = Vec::new();
+            let done = world.stream(root.path(), path, size, &mut |part| {
+                bytes.extend_from_slice(part);
+                Ok(())
+            });
+            done.map(|()| bytes).map_err(|error| error.to_string())
+        };
+        assert_eq!(stream(5), Ok(b"12345".to_vec()));
+        assert_eq!(stream(4), Err("it is longer than before".to_owned()));
+        assert_eq!(stream(6), Err("it is shorter than before".to_owned()));
+        std::fs::remove_file(root.path().join("file")).unwrap();
+        assert_eq!(stream(5), Err("it is not there any more".to_owned()));
+    }
 
     #[test]
     fn nothing_leads_out() {
@@ -174,26 +225,17 @@ mod tests {
         {
             std::os::unix::fs::symlink(target, root.join(link)).unwrap();
         }
-        let read = |path: &str| OsWorld.read(&root, Path::new(path), 100);
+        let world = OsWorld::default();
+        let read = |path: &str| world.read(&root, Path::new(path), 100);
         assert_eq!(read("sub/file").unwrap(), b"inside");
         assert_eq!(read("inner").unwrap(), b"inside");
         for path in ["up", "abs", "proc", "../secret", "/etc/hostname", "sub/../../secret"] {
             assert_eq!(read(path), Err(WorldError::Outside), "{path}");
         }
         assert_eq!(read("missing"), Err(WorldError::NotFound));
-        assert_eq!(OsWorld.read(&root, Path::new("sub/file"), 3), Err(WorldError::TooLarge(3)));
-        assert_eq!(OsWorld.list(&root, Path::new("")).unwrap(), ["abs", "inner", "proc", "sub", "up"]);
+        assert_eq!(world.read(&root, Path::new("sub/file"), 3), Err(WorldError::TooLarge(3)));
+        assert_eq!(world.list(&root, Path::new("")).unwrap(), ["abs", "inner", "proc", "sub", "up"]);
         let directory = rustix::fs::open(&root, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
         assert!(matches!(step_by_step(directory, Path::new("inner"), OFlags::RDONLY), Err(WorldError::Outside)));
-    }
-
-    #[test]
-    fn a_file_that_grows() {
-        let root = tempfile::tempdir().unwrap();
-        std::fs::write(root.path().join("f"), "12345").unwrap();
-        let stream = |size| OsWorld.stream(root.path(), Path::new("f"), size, &mut |_| Ok(()));
-        assert!(stream(5).is_ok());
-        assert!(stream(4).is_err(), "longer than planned");
-        assert!(stream(6).is_err(), "shorter than planned");
     }
 }

@@ -25,6 +25,11 @@ pub(crate) struct Artifacts {
 
 /// Everything but the seal.
 pub(crate) fn all(run: &Run<'_>, _spec: &Spec, plan: &Plan, bases: &[Base], staging: &Staging) -> Stage<Artifacts> {
+    if run.request.archive.is_some() && plan.images.len() > 1 {
+        return Err(Diagnostic::new(diag::codes::E1021, "a docker-archive holds one platform, this image has several")
+            .help("build one platform, or load image/ with a tool that reads OCI layouts")
+            .into());
+    }
     profiles(plan, staging)?;
     let image = self::image(run, plan, bases, staging)?;
     let digest = image.top.digest.to_string();
@@ -108,14 +113,8 @@ pub(crate) fn archive(run: &Run<'_>, plan_name: &str, output: &Path, written: &W
     let Some(path) = &run.request.archive else { return Ok(()) };
     run.progress.step("writing the archive");
     // Times in the archive itself are not part of the image: 0 is always the same.
-    let options =
-        Options { cache: None, threads: 1, epoch: 0, ref_name: "latest", interrupted: None };
-    for (n, image) in written.images.iter().enumerate() {
-        if n > 0 {
-            return Err(Diagnostic::new(diag::codes::E1021, "a docker-archive holds one platform, this image has several")
-                .help("build one platform, or load image/ with a tool that reads OCI layouts")
-                .into());
-        }
+    let options = Options { cache: None, threads: 1, epoch: 0, ref_name: "latest", interrupted: None };
+    for image in &written.images {
         let tags = [format!("{plan_name}:latest")];
         crate::staging::stream_atomically(path, |out| {
             image::write::docker_archive(&output.join("image"), image, &tags, out, path, &options)

@@ -4,6 +4,7 @@
 //! blobs/sha256/HEX     manifests and configurations, by their digest; written here
 //! layers/DIFF-ID/      decompressed, indexed layers; written by crate image
 //! outputs/RECIPE/      compressed result layers; written by crate image
+//! builds/HEX           what a build read and wrote, and how it looked; written by the driver
 //! stamps/HEX           digests of local files with the stat that they were taken under
 //! tmp/                 what is not whole yet; renamed into place when it is
 //! lock                 flock: shared while building, exclusive while collecting
@@ -33,7 +34,10 @@ pub use collect::{CacheStats, GcReport, Tally};
 /// What the cache may hold after a build unless the user says otherwise: 10 GiB.
 pub const DEFAULT_LIMIT: u64 = 10 << 30;
 
-const FOLDERS: [&str; 5] = ["blobs/sha256", "layers", "outputs", "stamps", "tmp"];
+/// Longest record of a build that is read, in bytes: paths of some hundred thousand files.
+const MAX_RECORD: u64 = 64 << 20;
+
+const FOLDERS: [&str; 6] = ["blobs/sha256", "builds", "layers", "outputs", "stamps", "tmp"];
 
 /// The cache of one user; cheap to clone.
 #[derive(Debug, Clone)]
@@ -140,6 +144,28 @@ impl Cache {
         let digest = Digest::of(bytes);
         self.write(&self.blob_path(digest), bytes)?;
         Ok(digest)
+    }
+
+    /// The record of a build, when it is there and whole. `name` is a file name.
+    pub fn build_record(&self, name: &str) -> Option<Vec<u8>> {
+        let path = self.dir.join("builds").join(name);
+        let mut bytes = Vec::new();
+        File::open(&path).ok()?.take(MAX_RECORD).read_to_end(&mut bytes).ok()?;
+        let (sum, record) = bytes.split_at_checked(64)?;
+        if sum != Digest::of(record).hex().as_bytes() {
+            return None;
+        }
+        self.touch(&path);
+        Some(record.to_vec())
+    }
+
+    /// Keeps the record of a build in place of the one before.
+    ///
+    /// # Errors
+    /// E0420.
+    pub fn keep_build_record(&self, name: &str, record: &[u8]) -> Result<(), Diagnostic> {
+        let bytes = [Digest::of(record).hex().as_bytes(), record].concat();
+        self.write(&self.dir.join("builds").join(name), &bytes)
     }
 
     /// Puts whole bytes at `path` within the cache: written aside, then renamed.

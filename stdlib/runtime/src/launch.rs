@@ -33,6 +33,7 @@ impl Launch {
 
     /// Replaces this process by the program; comes back only when that fails.
     pub fn start(self) -> Failure {
+        process::default_signals();
         if let Err(error) = process::set_no_new_privileges() {
             return cannot_start(&self.program, error);
         }

@@ -73,6 +73,8 @@ fn module_of(path: &str) -> Option<String> {
     let parts: Vec<&str> = path.split('/').collect();
     let (krate, rest) = match parts.as_slice() {
         ["compiler" | "stdlib", krate, "src", rest @ ..] => (*krate, rest),
+        // A directory below `tests` is one binary, and its name says nothing more.
+        ["compiler" | "stdlib", krate, "tests", _, rest @ ..] if !rest.is_empty() => (*krate, rest),
         ["compiler" | "stdlib", krate, "tests", rest @ ..] => (*krate, rest),
         ["tests", "src", rest @ ..] | ["tests", "tests", "suite", rest @ ..] => ("tests", rest),
         _ => return None,

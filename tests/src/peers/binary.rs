@@ -20,22 +20,14 @@ pub fn k8orc(home: &Path) -> Option<Command> {
         beside_this_test().or_else(|| Need::path("K8ORC_TEST_BIN"))?
     };
     let mut command = Command::new(program);
-    command
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command
-        .env("HOME", home)
-        .env("XDG_CACHE_HOME", home.join("cache"));
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.env("HOME", home).env("XDG_CACHE_HOME", home.join("cache"));
     Some(command)
 }
 
 /// Tests are in `target/PROFILE/deps`, binaries in `target/PROFILE`.
 fn beside_this_test() -> Option<PathBuf> {
-    let program = std::env::current_exe()
-        .ok()?
-        .parent()?
-        .parent()?
-        .join("k8orc");
+    let program = std::env::current_exe().ok()?.parent()?.parent()?.join("k8orc");
     program.is_file().then_some(program)
 }
 
@@ -48,16 +40,9 @@ fn beside_this_test() -> Option<PathBuf> {
 pub fn umoci_unpack(layout: &Path, tag: &str) -> Option<tempfile::TempDir> {
     let umoci = Need::tool("umoci")?;
     Need::root()?;
-    let dir = tempfile::tempdir()
-        .unwrap_or_else(|error| panic!("no temporary directory for umoci: {error}"));
+    let dir = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary directory for umoci: {error}"));
     let image = format!("{}:{tag}", layout.display());
     let bundle = dir.path().join("bundle");
-    run(
-        Command::new(umoci)
-            .args(["unpack", "--image", &image])
-            .arg(&bundle),
-        Duration::from_secs(300),
-    )
-    .ok();
+    run(Command::new(umoci).args(["unpack", "--image", &image]).arg(&bundle), Duration::from_secs(300)).ok();
     Some(dir)
 }

@@ -40,11 +40,7 @@ impl Need {
     #[must_use]
     pub fn path(name: &str) -> Option<PathBuf> {
         let path = PathBuf::from(Need::env(name)?);
-        assert!(
-            path.exists(),
-            "{name} names {}, which is not there",
-            path.display()
-        );
+        assert!(path.exists(), "{name} names {}, which is not there", path.display());
         Some(path)
     }
 
@@ -73,23 +69,15 @@ impl Need {
     fn find_tool(&self, name: &str) -> Option<PathBuf> {
         let path = (self.variable)("PATH").unwrap_or_default();
         let sbin = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
-        let found = std::env::split_paths(&path)
-            .chain(sbin)
-            .map(|dir| dir.join(name))
-            .find(|file| is_program(file));
+        let found = std::env::split_paths(&path).chain(sbin).map(|dir| dir.join(name)).find(|file| is_program(file));
         if found.is_none() {
-            self.skip(
-                name,
-                &format!("the program {name} is absent; tests/run installs it"),
-            );
+            self.skip(name, &format!("the program {name} is absent; tests/run installs it"));
         }
         found
     }
 
     fn find_variable(&self, name: &str) -> Option<String> {
-        let value = (self.variable)(name)
-            .and_then(|v| v.into_string().ok())
-            .filter(|v| !v.is_empty());
+        let value = (self.variable)(name).and_then(|v| v.into_string().ok()).filter(|v| !v.is_empty());
         if value.is_none() {
             self.skip(name, &format!("{name} is not set; tests/run sets it"));
         }
@@ -100,10 +88,7 @@ impl Need {
     fn skip(&self, need: &str, reason: &str) {
         let thread = std::thread::current();
         let test = thread.name().unwrap_or("a test");
-        assert!(
-            !self.require_all,
-            "{test} cannot run: {reason} (K8ORC_REQUIRE=all allows no skip)"
-        );
+        assert!(!self.require_all, "{test} cannot run: {reason} (K8ORC_REQUIRE=all allows no skip)");
         (self.say)(&format!("skipped: {test}, because {reason}"));
         if let Some(skips) = &self.skips {
             // One write of one line, so that tests that run at the same time do not mix theirs.
@@ -114,18 +99,14 @@ impl Need {
                 .open(skips)
                 .and_then(|mut file| file.write_all(line.as_bytes()));
             if let Err(error) = written {
-                panic!(
-                    "cannot write the list of skipped tests, {}: {error}",
-                    skips.display()
-                );
+                panic!("cannot write the list of skipped tests, {}: {error}", skips.display());
             }
         }
     }
 }
 
 fn is_program(path: &Path) -> bool {
-    path.metadata()
-        .is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+    path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]
@@ -140,12 +121,7 @@ mod tests {
             "EMPTY" => Some(OsString::new()),
             _ => None,
         };
-        Need {
-            require_all,
-            skips,
-            variable,
-            say: |_| (),
-        }
+        Need { require_all, skips, variable, say: |_| () }
     }
 
     #[test]

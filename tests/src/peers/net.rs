@@ -22,11 +22,8 @@ pub struct Response {
 /// When the kernel has none to give.
 #[must_use]
 pub fn free_port() -> u16 {
-    let bound =
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-    bound
-        .unwrap_or_else(|error| panic!("no free port on 127.0.0.1: {error}"))
-        .port()
+    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+    bound.unwrap_or_else(|error| panic!("no free port on 127.0.0.1: {error}")).port()
 }
 
 /// `GET path` from 127.0.0.1:`port`; every wait is at most 5 s, the answer at most 16 MiB.
@@ -35,14 +32,10 @@ pub fn free_port() -> u16 {
 /// When nobody listens, or the answer is not HTTP.
 pub fn http_get(port: u16, path: &str) -> Result<Response> {
     let limit = Duration::from_secs(5);
-    let mut stream =
-        TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), limit)?;
+    let mut stream = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), limit)?;
     stream.set_read_timeout(Some(limit))?;
     stream.set_write_timeout(Some(limit))?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
-    )?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.take(16 << 20).read_to_end(&mut answer)?;
     parse(&answer).ok_or_else(|| Error::new(ErrorKind::InvalidData, "the answer is not HTTP"))
@@ -71,11 +64,7 @@ fn parse(answer: &[u8]) -> Option<Response> {
         return None;
     }
     let status = words.next()?.parse().ok()?;
-    Some(Response {
-        status,
-        body: answer.get(split + 4..)?.to_vec(),
-        head,
-    })
+    Some(Response { status, body: answer.get(split + 4..)?.to_vec(), head })
 }
 
 #[cfg(test)]
@@ -100,19 +89,13 @@ mod tests {
     fn status_and_body_are_read() {
         let port = answer_once(b"HTTP/1.1 200 OK\r\nServer: x\r\n\r\nok\n");
         let response = wait_http(port, "/healthz", Duration::from_secs(10)).unwrap();
-        assert_eq!(
-            (response.status, response.body.as_slice()),
-            (200, b"ok\n".as_slice())
-        );
+        assert_eq!((response.status, response.body.as_slice()), (200, b"ok\n".as_slice()));
     }
 
     #[test]
     fn what_is_not_http_is_an_error() {
         let port = answer_once(b"SSH-2.0-x\r\n\r\n");
-        assert_eq!(
-            http_get(port, "/healthz").unwrap_err().kind(),
-            ErrorKind::InvalidData
-        );
+        assert_eq!(http_get(port, "/healthz").unwrap_err().kind(), ErrorKind::InvalidData);
     }
 
     #[test]

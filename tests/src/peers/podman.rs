@@ -22,8 +22,7 @@ impl Podman {
         let program = Need::tool("podman")?;
         Need::tool("runc")?;
         Need::root()?;
-        let dir = tempfile::tempdir()
-            .unwrap_or_else(|error| panic!("no temporary directory for podman: {error}"));
+        let dir = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary directory for podman: {error}"));
         write_containers_conf(&dir.path().join("containers.conf"));
         Some(Podman { program, dir })
     }
@@ -52,22 +51,11 @@ impl Podman {
 impl Drop for Podman {
     fn drop(&mut self) {
         let limit = Duration::from_secs(60);
-        let _ = run(
-            self.command()
-                .args(["pod", "rm", "--all", "--force", "--time", "1"]),
-            limit,
-        );
-        let _ = run(
-            self.command()
-                .args(["rm", "--all", "--force", "--time", "1"]),
-            limit,
-        );
+        let _ = run(self.command().args(["pod", "rm", "--all", "--force", "--time", "1"]), limit);
+        let _ = run(self.command().args(["rm", "--all", "--force", "--time", "1"]), limit);
         let _ = run(self.command().args(["rmi", "--all", "--force"]), limit);
         // podman keeps its own directory mounted on itself; the temporary directory could not be removed.
-        let _ = run(
-            Command::new("umount").arg(self.dir.path().join("root/overlay")),
-            limit,
-        );
+        let _ = run(Command::new("umount").arg(self.dir.path().join("root/overlay")), limit);
     }
 }
 
@@ -79,8 +67,7 @@ impl Drop for Podman {
 pub fn write_containers_conf(file: &Path) {
     let conf = "[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n\
                 [containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n";
-    std::fs::write(file, conf)
-        .unwrap_or_else(|error| panic!("cannot write {}: {error}", file.display()));
+    std::fs::write(file, conf).unwrap_or_else(|error| panic!("cannot write {}: {error}", file.display()));
 }
 
 #[cfg(test)]
@@ -96,15 +83,7 @@ mod tests {
             return;
         };
         let limit = Duration::from_secs(120);
-        run(
-            podman
-                .command()
-                .args(["import", "--quiet"])
-                .arg(tar)
-                .arg("localhost/base:1"),
-            limit,
-        )
-        .ok();
+        run(podman.command().args(["import", "--quiet"]).arg(tar).arg("localhost/base:1"), limit).ok();
         let run = run(
             podman.command().args([
                 "run",
@@ -124,9 +103,6 @@ mod tests {
         drop(podman);
         assert!(!dir.exists(), "{} is left", dir.display());
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
-        assert!(
-            !mounts.contains(dir.to_str().unwrap()),
-            "mounts are left:\n{mounts}"
-        );
+        assert!(!mounts.contains(dir.to_str().unwrap()), "mounts are left:\n{mounts}");
     }
 }

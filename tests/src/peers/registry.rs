@@ -54,14 +54,7 @@ mod tests {
         assert_eq!(http_get(port(&registry.open), "/v2/").unwrap().status, 200);
         let asked = http_get(port(&registry.auth), "/v2/").unwrap();
         assert_eq!(asked.status, 401);
-        assert!(
-            asked
-                .head
-                .to_lowercase()
-                .contains("www-authenticate: basic"),
-            "{}",
-            asked.head
-        );
+        assert!(asked.head.to_lowercase().contains("www-authenticate: basic"), "{}", asked.head);
     }
 
     #[test]
@@ -75,28 +68,18 @@ mod tests {
         let inspect = |name: &str, config: &[&str]| {
             let image = format!("docker://{}/k8orc/{name}", registry.open);
             let run = run(
-                Command::new(&skopeo)
-                    .args(["inspect", "--tls-verify=false", "--raw"])
-                    .args(config)
-                    .arg(image),
+                Command::new(&skopeo).args(["inspect", "--tls-verify=false", "--raw"]).args(config).arg(image),
                 Duration::from_secs(60),
             );
             serde_json::from_slice::<serde_json::Value>(&run.ok().stdout).unwrap()
         };
         let index = inspect("multi:1", &[]);
-        let platforms: Vec<_> = index["manifests"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|m| m["platform"]["architecture"].as_str())
-            .collect();
+        let platforms: Vec<_> =
+            index["manifests"].as_array().unwrap().iter().map(|m| m["platform"]["architecture"].as_str()).collect();
         assert_eq!(platforms, [Some("amd64"), Some("arm64")]);
         assert!(inspect("layers:docker", &["--config"])["config"]["Healthcheck"].is_object());
         let zstd = inspect("layers:zstd", &[]);
-        assert_eq!(
-            zstd["layers"][0]["mediaType"],
-            "application/vnd.oci.image.layer.v1.tar+zstd"
-        );
+        assert_eq!(zstd["layers"][0]["mediaType"], "application/vnd.oci.image.layer.v1.tar+zstd");
     }
 
     #[test]
@@ -110,18 +93,11 @@ mod tests {
         let image = format!("docker://{}/private/bookworm-nginx:1", registry.auth);
         let try_with = |docker_config: Option<&PathBuf>| {
             let mut command = Command::new(&skopeo);
-            command
-                .args(["inspect", "--tls-verify=false", "--raw", &image])
-                .env_remove("REGISTRY_AUTH_FILE");
+            command.args(["inspect", "--tls-verify=false", "--raw", &image]).env_remove("REGISTRY_AUTH_FILE");
             // An empty directory, so that nobody's own login counts.
             let nowhere = tempfile::tempdir().unwrap();
-            command
-                .env("XDG_RUNTIME_DIR", nowhere.path())
-                .env("HOME", nowhere.path());
-            command.env(
-                "DOCKER_CONFIG",
-                docker_config.map_or(nowhere.path(), |p| p.as_path()),
-            );
+            command.env("XDG_RUNTIME_DIR", nowhere.path()).env("HOME", nowhere.path());
+            command.env("DOCKER_CONFIG", docker_config.map_or(nowhere.path(), |p| p.as_path()));
             run(&mut command, Duration::from_secs(60))
         };
         assert_ne!(try_with(None).code(), 0);

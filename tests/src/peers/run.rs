@@ -25,9 +25,7 @@ impl Run {
     pub fn code(&self) -> i32 {
         match self.status {
             None => 124,
-            Some(status) => status
-                .code()
-                .unwrap_or_else(|| 128 + status.signal().unwrap_or_default()),
+            Some(status) => status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default()),
         }
     }
 
@@ -63,18 +61,9 @@ impl Run {
 
 impl std::fmt::Display for Run {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let ended = if self.status.is_none() {
-            " (its time was up)"
-        } else {
-            ""
-        };
+        let ended = if self.status.is_none() { " (its time was up)" } else { "" };
         writeln!(f, "$ {}\nexit status {}{ended}", self.command, self.code())?;
-        writeln!(
-            f,
-            "--- stdout\n{}\n--- stderr\n{}",
-            self.out().trim_end(),
-            self.err().trim_end()
-        )
+        writeln!(f, "--- stdout\n{}\n--- stderr\n{}", self.out().trim_end(), self.err().trim_end())
     }
 }
 
@@ -85,31 +74,18 @@ impl std::fmt::Display for Run {
 /// When the program cannot be started.
 #[must_use]
 pub fn run(command: &mut Command, limit: Duration) -> Run {
-    let words: Vec<_> = std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|w| w.to_string_lossy())
-        .collect();
+    let words: Vec<_> =
+        std::iter::once(command.get_program()).chain(command.get_args()).map(|w| w.to_string_lossy()).collect();
     let shown = words.join(" ");
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0);
-    let mut child = command
-        .spawn()
-        .unwrap_or_else(|error| panic!("cannot start {shown}: {error}"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {shown}: {error}"));
     let stdout = drain(child.stdout.take());
     let stderr = drain(child.stderr.take());
     let status = wait(&mut child, limit);
     if status.is_none() {
         kill_group(&mut child);
     }
-    Run {
-        command: shown,
-        status,
-        stdout: collect(stdout),
-        stderr: collect(stderr),
-    }
+    Run { command: shown, status, stdout: collect(stdout), stderr: collect(stderr) }
 }
 
 /// Waits for `child`, at most for `limit`.
@@ -129,10 +105,7 @@ pub(super) fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
 /// Kills the process group that `child` leads, and reaps `child`.
 pub(super) fn kill_group(child: &mut Child) {
     // The standard library kills single processes only, and this crate forbids unsafe.
-    let _ = Command::new("kill")
-        .args(["-KILL", "--", &format!("-{}", child.id())])
-        .stderr(Stdio::null())
-        .status();
+    let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]).stderr(Stdio::null()).status();
     let _ = child.kill();
     let _ = child.wait();
 }
@@ -175,10 +148,7 @@ mod tests {
     fn the_whole_group_dies_when_time_is_up() {
         // The inner sleep holds the pipe: were it left alive, collecting the output would take its minute.
         let began = Instant::now();
-        let run = sh(
-            "echo begun; sleep 60 & sleep 60",
-            Duration::from_millis(300),
-        );
+        let run = sh("echo begun; sleep 60 & sleep 60", Duration::from_millis(300));
         assert_eq!(run.code(), 124);
         assert_eq!(run.out(), "begun\n");
         assert!(began.elapsed() < Duration::from_secs(30));

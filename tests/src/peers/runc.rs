@@ -76,10 +76,8 @@ impl Config {
         ];
         for mount in &self.mounts {
             let mode = if mount.readonly { "ro" } else { "rw" };
-            mounts.push(
-                json!({"destination": mount.target, "type": "bind", "source": mount.source,
-                               "options": ["rbind", "nosuid", "nodev", mode]}),
-            );
+            mounts.push(json!({"destination": mount.target, "type": "bind", "source": mount.source,
+                               "options": ["rbind", "nosuid", "nodev", mode]}));
         }
         let capabilities = json!({"bounding": self.capabilities, "effective": self.capabilities,
             "permitted": self.capabilities, "inheritable": self.capabilities, "ambient": self.capabilities});
@@ -131,11 +129,8 @@ impl Bundle {
     pub fn new(rootfs: &Path) -> Option<Bundle> {
         let runc = Need::tool("runc")?;
         Need::root()?;
-        let dir = tempfile::tempdir()
-            .unwrap_or_else(|error| panic!("no temporary directory for runc: {error}"));
-        let rootfs = rootfs
-            .canonicalize()
-            .unwrap_or_else(|error| panic!("{}: {error}", rootfs.display()));
+        let dir = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary directory for runc: {error}"));
+        let rootfs = rootfs.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", rootfs.display()));
         Some(Bundle { runc, rootfs, dir })
     }
 
@@ -160,45 +155,25 @@ impl Bundle {
         let (id, mut command) = self.prepare(config);
         let output = self.dir.path().join(format!("{id}.log"));
         let log = std::fs::File::create(&output).and_then(|log| Ok((log.try_clone()?, log)));
-        let (out, err) =
-            log.unwrap_or_else(|error| panic!("cannot write {}: {error}", output.display()));
+        let (out, err) = log.unwrap_or_else(|error| panic!("cannot write {}: {error}", output.display()));
         let child = command
             .stdin(Stdio::null())
             .stdout(out)
             .stderr(err)
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start runc: {error}"));
-        Container {
-            runc: self.runc.clone(),
-            state: self.dir.path().join("state"),
-            id,
-            child,
-            output,
-        }
+        Container { runc: self.runc.clone(), state: self.dir.path().join("state"), id, child, output }
     }
 
     fn prepare(&self, config: &Config) -> (String, Command) {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let id = format!(
-            "k8orc-{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
+        let id = format!("k8orc-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let bundle = self.dir.path().join(&id);
-        let written = std::fs::create_dir(&bundle).and_then(|()| {
-            std::fs::write(
-                bundle.join("config.json"),
-                config.to_json(&self.rootfs, &id).to_string(),
-            )
-        });
+        let written = std::fs::create_dir(&bundle)
+            .and_then(|()| std::fs::write(bundle.join("config.json"), config.to_json(&self.rootfs, &id).to_string()));
         written.unwrap_or_else(|error| panic!("cannot write {}: {error}", bundle.display()));
         let mut command = Command::new(&self.runc);
-        command
-            .arg("--root")
-            .arg(self.dir.path().join("state"))
-            .args(["run", "--bundle"])
-            .arg(&bundle)
-            .arg(&id);
+        command.arg("--root").arg(self.dir.path().join("state")).args(["run", "--bundle"]).arg(&bundle).arg(&id);
         (id, command)
     }
 }
@@ -210,21 +185,14 @@ impl Container {
     pub fn exec(&self, user: (u32, u32), args: &[&str], limit: Duration) -> Run {
         let user = format!("{}:{}", user.0, user.1);
         let mut command = Command::new(&self.runc);
-        command
-            .arg("--root")
-            .arg(&self.state)
-            .args(["exec", "--user", &user, &self.id])
-            .args(args);
+        command.arg("--root").arg(&self.state).args(["exec", "--user", &user, &self.id]).args(args);
         run(&mut command, limit)
     }
 
     /// Sends a signal, by name, to the first process.
     pub fn signal(&self, signal: &str) {
         let mut command = Command::new(&self.runc);
-        command
-            .arg("--root")
-            .arg(&self.state)
-            .args(["kill", &self.id, signal]);
+        command.arg("--root").arg(&self.state).args(["kill", &self.id, signal]);
         run(&mut command, Duration::from_secs(20)).ok();
     }
 
@@ -232,19 +200,13 @@ impl Container {
     pub fn wait(&mut self, limit: Duration) -> Option<i32> {
         use std::os::unix::process::ExitStatusExt;
         let status = wait(&mut self.child, limit)?;
-        Some(
-            status
-                .code()
-                .unwrap_or_else(|| 128 + status.signal().unwrap_or_default()),
-        )
+        Some(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default()))
     }
 
     /// What it has written so far, both streams.
     #[must_use]
     pub fn output(&self) -> String {
-        std::fs::read(&self.output)
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default()
+        std::fs::read(&self.output).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 }
 
@@ -258,13 +220,7 @@ impl Drop for Container {
 }
 
 fn delete(runc: &Path, state: &Path, id: &str) {
-    let _ = run(
-        Command::new(runc)
-            .arg("--root")
-            .arg(state)
-            .args(["delete", "--force", id]),
-        Duration::from_secs(20),
-    );
+    let _ = run(Command::new(runc).arg("--root").arg(state).args(["delete", "--force", id]), Duration::from_secs(20));
 }
 
 #[cfg(test)]
@@ -288,14 +244,7 @@ mod tests {
             return;
         };
         let run = bundle.run(
-            &Config::new(
-                &[
-                    "sh",
-                    "-c",
-                    "id -u; grep -E '^(CapEff|NoNewPrivs)' /proc/self/status; touch /x",
-                ],
-                (33, 33),
-            ),
+            &Config::new(&["sh", "-c", "id -u; grep -E '^(CapEff|NoNewPrivs)' /proc/self/status; touch /x"], (33, 33)),
             LIMIT,
         );
         assert_eq!(run.out(), "33\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\n");
@@ -318,18 +267,10 @@ mod tests {
         };
         let volume = tempfile::tempdir().unwrap();
         let mut config = Config::new(
-            &[
-                "sh",
-                "-c",
-                "trap 'echo stopping; exit 7' TERM; echo up >/data/up; while :; do sleep 0.1; done",
-            ],
+            &["sh", "-c", "trap 'echo stopping; exit 7' TERM; echo up >/data/up; while :; do sleep 0.1; done"],
             (0, 0),
         );
-        config.mounts = vec![Mount {
-            source: volume.path().into(),
-            target: "/data".into(),
-            readonly: false,
-        }];
+        config.mounts = vec![Mount { source: volume.path().into(), target: "/data".into(), readonly: false }];
         // A read-only root has no /data for the mount; runc makes it before it closes the root.
         let mut container = bundle.start(&config);
         for _ in 0..200 {
@@ -338,13 +279,7 @@ mod tests {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        assert_eq!(
-            container
-                .exec((33, 33), &["cat", "/data/up"], LIMIT)
-                .ok()
-                .out(),
-            "up\n"
-        );
+        assert_eq!(container.exec((33, 33), &["cat", "/data/up"], LIMIT).ok().out(), "up\n");
         assert_eq!(container.wait(Duration::from_millis(1)), None);
         container.signal("TERM");
         assert_eq!(container.wait(LIMIT), Some(7));

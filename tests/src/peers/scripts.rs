@@ -7,9 +7,7 @@ use std::time::Duration;
 use super::{Need, Run, run};
 
 fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("peers")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(name)
 }
 
 /// Whether every document of these files and directories satisfies `kubernetes-validate --strict`, and
@@ -27,24 +25,12 @@ pub fn validate_manifests(paths: &[&Path]) -> Option<Run> {
 /// in place of every image that the manifests name.
 #[must_use]
 pub fn kube_play(manifests: &Path, port: u16, path: &str, image: Option<&str>) -> Option<Run> {
-    for tool in [
-        "podman",
-        "runc",
-        "catatonit",
-        "slirp4netns",
-        "skopeo",
-        "curl",
-        "ip",
-    ] {
+    for tool in ["podman", "runc", "catatonit", "slirp4netns", "skopeo", "curl", "ip"] {
         Need::tool(tool)?;
     }
     Need::root()?;
     let mut command = Command::new(script("kube_play.sh"));
-    command
-        .arg(manifests)
-        .arg(port.to_string())
-        .arg(path)
-        .args(image);
+    command.arg(manifests).arg(port.to_string()).arg(path).args(image);
     Some(run(&mut command, Duration::from_secs(300)))
 }
 
@@ -140,10 +126,7 @@ spec:
 
         if let Some(validated) = validate_manifests(&[&file]) {
             let lines = validated.ok().out();
-            assert!(
-                lines.lines().count() == 2 && lines.contains("Deployment web"),
-                "{lines}"
-            );
+            assert!(lines.lines().count() == 2 && lines.contains("Deployment web"), "{lines}");
         }
         if let Some(played) = kube_play(dir.path(), 8080, "/healthz", Some(&image)) {
             assert_eq!(played.ok().out(), "ok\n");

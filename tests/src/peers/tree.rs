@@ -71,11 +71,8 @@ fn describe(path: &Path, name: &Path) -> io::Result<String> {
         () if kind.is_block_device() => 'b',
         () => 's',
     };
-    let (size, digest) = if kind.is_file() {
-        (meta.len().to_string(), short_digest(path)?)
-    } else {
-        ("-".into(), "-".into())
-    };
+    let (size, digest) =
+        if kind.is_file() { (meta.len().to_string(), short_digest(path)?) } else { ("-".into(), "-".into()) };
     let mut line = format!(
         "{letter} {:04o} {}:{} {size} {digest} {}",
         meta.mode() & 0o7777,
@@ -100,11 +97,7 @@ fn short_digest(path: &Path) -> io::Result<String> {
         }
         hasher.update(&block[..n]);
     }
-    Ok(hasher
-        .finalize()
-        .iter()
-        .take(8)
-        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}")))
+    Ok(hasher.finalize().iter().take(8).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}")))
 }
 
 /// Path under `root` → its attributes, sorted. getfattr quotes a byte of a name that is not printable as
@@ -115,9 +108,7 @@ fn extended_attributes(root: &Path) -> BTreeMap<PathBuf, Vec<String>> {
         return found;
     };
     let said = run(
-        Command::new(getfattr)
-            .args(["-R", "-P", "-h", "-d", "-m", "-", "-e", "hex", "."])
-            .current_dir(root),
+        Command::new(getfattr).args(["-R", "-P", "-h", "-d", "-m", "-", "-e", "hex", "."]).current_dir(root),
         Duration::from_secs(300),
     );
     let mut current = PathBuf::new();
@@ -125,10 +116,7 @@ fn extended_attributes(root: &Path) -> BTreeMap<PathBuf, Vec<String>> {
         if let Some(name) = line.strip_prefix("# file: ") {
             current = PathBuf::from(unquote(name));
         } else if !line.is_empty() {
-            found
-                .entry(current.clone())
-                .or_default()
-                .push(line.to_string());
+            found.entry(current.clone()).or_default().push(line.to_string());
         }
     }
     for values in found.values_mut() {
@@ -141,10 +129,7 @@ fn unquote(name: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = name.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
-        let octal = after
-            .get(..3)
-            .filter(|_| first == b'\\')
-            .and_then(|d| std::str::from_utf8(d).ok());
+        let octal = after.get(..3).filter(|_| first == b'\\').and_then(|d| std::str::from_utf8(d).ok());
         match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
             Some(byte) => {
                 bytes.push(byte);
@@ -173,18 +158,10 @@ mod tests {
         fs::hard_link(dir.path().join("b/file"), dir.path().join("b/again")).unwrap();
         std::os::unix::fs::symlink("b/file", dir.path().join("a")).unwrap();
         let lines = list_tree(dir.path()).unwrap();
-        let tails: Vec<&str> = lines
-            .iter()
-            .map(|l| l.splitn(4, ' ').nth(3).unwrap())
-            .collect();
+        let tails: Vec<&str> = lines.iter().map(|l| l.splitn(4, ' ').nth(3).unwrap()).collect();
         assert_eq!(
             tails,
-            [
-                "- - a -> b/file",
-                "- - b",
-                "4 982d9e3eb996f559 b/again",
-                "4 982d9e3eb996f559 b/file == b/again",
-            ]
+            ["- - a -> b/file", "- - b", "4 982d9e3eb996f559 b/again", "4 982d9e3eb996f559 b/file == b/again",]
         );
     }
 
@@ -205,41 +182,22 @@ mod tests {
         };
         let lines = list_tree(&dir.path().join("bundle/rootfs/srv")).unwrap();
         let line = |name: &str| {
-            let found = lines
-                .iter()
-                .find(|l| l.splitn(6, ' ').nth(5).is_some_and(|n| n.starts_with(name)));
-            found
-                .unwrap_or_else(|| panic!("no {name} in\n{}", lines.join("\n")))
-                .as_str()
+            let found = lines.iter().find(|l| l.splitn(6, ' ').nth(5).is_some_and(|n| n.starts_with(name)));
+            found.unwrap_or_else(|| panic!("no {name} in\n{}", lines.join("\n"))).as_str()
         };
-        assert!(
-            lines.iter().all(|l| !l.ends_with(" whiteout")
-                && !l.contains(" gone")
-                && !l.contains("hidden"))
-        );
+        assert!(lines.iter().all(|l| !l.ends_with(" whiteout") && !l.contains(" gone") && !l.contains("hidden")));
         assert!(line("opaque/new").starts_with("f 0644 0:0 4 "));
         assert!(line("kind/to-directory").starts_with("d "));
         assert!(line("kind/to-file").starts_with("f "));
         assert!(line("links/two").ends_with(" == links/one"));
-        assert!(
-            line("replaced").starts_with("f 0600 0:0 7 ")
-                && line("replaced").ends_with(" == links/lower")
-        );
+        assert!(line("replaced").starts_with("f 0600 0:0 7 ") && line("replaced").ends_with(" == links/lower"));
         assert!(line("links/setgid").starts_with("d 2755 2000000:2000001 "));
         assert!(line("links/setuid").starts_with("f 4755 "));
         assert!(line("attr").ends_with(" user.binary=0x6100620a633d64 user.note=0x706c61696e"));
-        assert!(
-            line("capable").contains(" security.capability=0x01000002000400000000000000000000")
-        );
+        assert!(line("capable").contains(" security.capability=0x01000002000400000000000000000000"));
         for version in ["0.0", "0.1", "1.0"] {
-            assert!(
-                line(&format!("sparse-{version}/middle")).starts_with("f 0644 0:0 8388608 "),
-                "{version}"
-            );
+            assert!(line(&format!("sparse-{version}/middle")).starts_with("f 0644 0:0 8388608 "), "{version}");
         }
-        assert_eq!(
-            line("sparse-0.0/many").split(' ').nth(4),
-            line("sparse-1.0/many").split(' ').nth(4)
-        );
+        assert_eq!(line("sparse-0.0/many").split(' ').nth(4), line("sparse-1.0/many").split(' ').nth(4));
     }
 }

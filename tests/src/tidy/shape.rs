@@ -9,10 +9,9 @@ pub type Exemption = (&'static str, &'static str);
 #[must_use]
 pub fn heads(files: &[SourceFile]) -> Vec<String> {
     let head = |file: &SourceFile| {
-        let mut lines = file.text.lines();
-        lines
-            .find(|line| !line.starts_with("#!/") && !(line.starts_with("//") && !line.starts_with("//!")))
-            .is_some_and(|line| line.starts_with("//!"))
+        let licence = |line: &str| line.starts_with("//") && !line.starts_with("//!");
+        let first = file.text.lines().find(|line| !line.starts_with("#!/") && !licence(line));
+        first.is_some_and(|line| line.starts_with("//!"))
     };
     files.iter().filter(|file| !head(file)).map(|file| format!("{}: no `//!` head", file.path)).collect()
 }

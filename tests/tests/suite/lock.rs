@@ -20,7 +20,11 @@ fn locked_refuses_a_change() {
     assert_eq!(desk.read("k8orc.lock"), written);
 
     // One more account needs one more id.
-    desk.edit("spec.kdl", "create \"web\" uid=auto gid=auto", "create \"web\" uid=auto gid=auto\n    create \"job\" uid=auto gid=auto");
+    desk.edit(
+        "spec.kdl",
+        "create \"web\" uid=auto gid=auto",
+        "create \"web\" uid=auto gid=auto\n    create \"job\" uid=auto gid=auto",
+    );
     let finished = build(&request, &Quiet);
     assert!(finished.value.is_none());
     assert_eq!(codes(&finished), ["E E1010"]);

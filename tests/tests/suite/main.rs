@@ -1,6 +1,8 @@
 //! The tests of the whole, in one binary: a module for each kind.
 
+mod determinism;
 mod e2e;
+mod faults;
 mod lock;
 mod output;
 mod pages;

@@ -51,7 +51,8 @@ fn a_full_disk() {
     assert_eq!(codes(&finished), ["E E1003"]);
     assert_eq!(finished.diagnostics.exit(), 3);
     assert_eq!(desk.read("out/hello/outputs.sha256"), seal);
-    let mut left: Vec<_> = std::fs::read_dir(desk.path("out")).expect("ours").map(|e| e.expect("ours").file_name()).collect();
+    let mut left: Vec<_> =
+        std::fs::read_dir(desk.path("out")).expect("ours").map(|e| e.expect("ours").file_name()).collect();
     left.sort();
     assert_eq!(left, ["filler", "hello"], "nothing is left behind");
     assert!(first.output.is_dir());
@@ -92,7 +93,8 @@ impl Drop for Mount {
 /// Text that YAML could misread travels into manifests; none of it stops the writer.
 #[test]
 fn manifests_hold_any_text() {
-    let values = ["yes", "1e3", "0o17", "~", " x ", "a: b", "- a", "\\u{0}x", "'", "#", "2001-01-01", "\\u{85}", "|", "%YAML"];
+    let values =
+        ["yes", "1e3", "0o17", "~", " x ", "a: b", "- a", "\\u{0}x", "'", "#", "2001-01-01", "\\u{85}", "|", "%YAML"];
     let env: String = values
         .iter()
         .filter(|value| !value.contains("{0}"))
@@ -102,7 +104,9 @@ fn manifests_hold_any_text() {
     let spec = HELLO.replace("port 8080 name=\"http\" }", &format!("port 8080 name=\"http\"\n{env}}}"));
     let desk = Desk::new(&spec);
     desk.build();
-    let manifest = desk.read("out/hello/manifests/prod/deployment.yaml");
+    let manifests = std::fs::read_dir(desk.path("out/hello/manifests/prod")).expect("a stage has manifests");
+    let names = manifests.map(|entry| entry.expect("ours").file_name().into_string().expect("a plain name"));
+    let manifest: String = names.map(|name| desk.read(&format!("out/hello/manifests/prod/{name}"))).collect();
     for n in 0..values.len() - 1 {
         assert!(manifest.contains(&format!("V{n}")), "V{n} is in\n{manifest}");
     }

@@ -8,7 +8,15 @@ use k8orc_tests::fixture::{Desk, HELLO, codes};
 #[test]
 fn unknown_things_are_not_explained() {
     let desk = Desk::new(HELLO);
-    for known in ["/usr/bin/hello", "/usr/bin/perl", "package:libc6", "user:www-data", "group:web", "syscall:read", "image:hello"] {
+    for known in [
+        "/usr/bin/hello",
+        "/usr/bin/perl",
+        "package:libc6",
+        "user:www-data",
+        "group:web",
+        "syscall:read",
+        "image:hello",
+    ] {
         let finished = driver::explain::explain(&desk.request(), known, &Quiet);
         assert_eq!(codes(&finished), [""; 0], "{known}");
         assert!(finished.value.is_some_and(|text| !text.is_empty()), "{known}");

@@ -77,13 +77,13 @@ fn range(sources: &SourceMap, span: Span) -> Option<Range<usize>> {
     Some(border(span.start)..border(span.end))
 }
 
-/// Control characters (but tab and newline) as one-character stand-ins, so that ranges stay true.
+/// Control characters (but tab and the ends of lines) as one-character stand-ins, so that ranges stay true.
 fn safe_source(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        let bad =
-            (c.is_control() && c != '\n' && c != '\t' && c != '\r') || printable(c.encode_utf8(&mut [0; 4])).len() > 4;
-        if bad && c != '\n' && c != '\t' && c != '\r' {
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let kept = matches!(c, '\n' | '\t') || (c == '\r' && chars.peek() == Some(&'\n'));
+        if !kept && printable(c.encode_utf8(&mut [0; 4])) != *c.encode_utf8(&mut [0; 4]) {
             // As many bytes as the character had: the spans behind it must not move.
             out.extend(std::iter::repeat_n('?', c.len_utf8()));
         } else {

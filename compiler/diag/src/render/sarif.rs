@@ -47,12 +47,25 @@ pub fn sarif(diagnostics: &Diagnostics, sources: &SourceMap, version: &str) -> V
     })
 }
 
+/// A path as a relative reference (RFC 3986): what is not unreserved or a slash is percent-encoded.
+fn uri(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
 fn location(span: Span, sources: &SourceMap, message: &str) -> Value {
     let (line, column) = sources.line_column(span.file, span.start);
     let (end_line, end_column) = sources.line_column(span.file, span.end);
     let mut location = json!({
         "physicalLocation": {
-            "artifactLocation": { "uri": sources.get(span.file).map_or("", |file| file.name.as_str()) },
+            "artifactLocation": { "uri": sources.get(span.file).map_or_else(String::new, |file| uri(&file.name)) },
             "region": { "startLine": line, "startColumn": column, "endLine": end_line, "endColumn": end_column },
         },
     });

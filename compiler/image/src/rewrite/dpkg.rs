@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use formats::dpkg;
 use formats::line::filter_lines;
-use plan::kept::AccountFate;
 use plan::path::ImagePath;
 
 use super::{New, Outcome};
@@ -44,7 +43,7 @@ pub(super) fn rewrite(
 /// Whether a package of this name, as triggers write it (`man-db`, `x:amd64/noawait`), stays.
 fn stays(result: &Outcome<'_>, name: &[u8]) -> bool {
     let name = name.split(|b| matches!(b, b'/' | b':')).next().unwrap_or_default();
-    result.kept.packages.iter().any(|p| p.kept && p.name.as_bytes() == name)
+    std::str::from_utf8(name).is_ok_and(|name| result.packages.contains(name))
 }
 
 fn status(
@@ -101,17 +100,10 @@ fn diversions(result: &Outcome<'_>, base: &[u8]) -> Result<New, String> {
 /// dpkg refuses to work when an override names an account that is not there.
 fn stat_overrides(result: &Outcome<'_>, base: &[u8]) -> Result<New, String> {
     let all = dpkg::stat_overrides(base).map_err(|e| e.to_string())?;
-    let user = |name: &str| {
-        let mut known = result.kept.users.iter().filter(|u| u.fate != AccountFate::Removed);
-        name.starts_with('#') || known.any(|u| u.account.name == name)
-    };
-    let group = |name: &str| {
-        let mut known = result.kept.groups.iter().filter(|g| g.fate != AccountFate::Removed);
-        name.starts_with('#') || known.any(|g| g.account.name == name)
-    };
+    let known = |names: &BTreeSet<&str>, name: &str| name.starts_with('#') || names.contains(name);
     let keep: BTreeSet<usize> = all
         .iter()
-        .filter(|one| user(&one.user) && group(&one.group))
+        .filter(|one| known(&result.users, &one.user) && known(&result.groups, &one.group))
         .filter(|one| ImagePath::parse(&one.path).is_ok_and(|path| result.is_there(&path)))
         .map(|one| one.line)
         .collect();

@@ -16,7 +16,7 @@ use diag::{Diagnostic, Diagnostics, codes};
 use plan::decide::keep::{ACCOUNT_FILES, dpkg_directory};
 use plan::decide::sealed::file_node;
 use plan::facts::{Contents, Facts};
-use plan::kept::{Content, Kept, LayerKind, Removed};
+use plan::kept::{AccountDecision, AccountFate, Content, Kept, LayerKind, Removed};
 use plan::path::ImagePath;
 use plan::reason::Reason;
 use plan::tree::NodeKind;
@@ -39,6 +39,10 @@ struct Outcome<'a> {
     missing: Vec<BTreeSet<&'a ImagePath>>,
     /// Package whose file of the database this is.
     owner: BTreeMap<&'a ImagePath, usize>,
+    /// Names of the packages, users and groups that stay.
+    packages: BTreeSet<&'a str>,
+    users: BTreeSet<&'a str>,
+    groups: BTreeSet<&'a str>,
 }
 
 impl Outcome<'_> {
@@ -74,6 +78,9 @@ pub fn rewrite(kept: Kept, facts: &Facts, contents: &dyn Contents) -> (Kept, Dia
             database: dpkg_directory(&facts.tree),
             missing: kept.packages.iter().map(|p| p.missing.iter().collect()).collect(),
             owner: BTreeMap::new(),
+            packages: kept.packages.iter().filter(|p| p.kept).map(|p| p.name.as_str()).collect(),
+            users: there(&kept.users, |u| &u.name),
+            groups: there(&kept.groups, |g| &g.name),
         };
         for (at, package) in facts.packages.packages.iter().enumerate() {
             result.owner.extend(package.database_files.iter().map(|path| (path, at)));
@@ -105,6 +112,12 @@ pub fn rewrite(kept: Kept, facts: &Facts, contents: &dyn Contents) -> (Kept, Dia
     kept.deviations.sort();
     kept.deviations.dedup();
     (kept, out)
+}
+
+/// Names of the accounts of the result.
+fn there<T>(all: &[AccountDecision<T>], name: impl Fn(&T) -> &String) -> BTreeSet<&str> {
+    let there = all.iter().filter(|one| one.fate != AccountFate::Removed);
+    there.map(|one| name(&one.account).as_str()).collect()
 }
 
 /// Puts new bytes in the place of an entry; the base's own stay the base's.

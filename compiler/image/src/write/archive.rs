@@ -19,7 +19,7 @@ use super::{Options, WrittenImage, unwritable};
 /// the output's name for messages.
 ///
 /// # Errors
-/// E0543; E0542 for a layer that is not what was written.
+/// E0543, E1003; E0542 for a layer that is not what was written.
 pub fn docker_archive(
     layout: &Path,
     image: &WrittenImage,

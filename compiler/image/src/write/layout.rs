@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use diag::Diagnostic;
@@ -14,14 +15,20 @@ use serde_json::{Map, Value, json};
 
 use super::{Input, Options, ReadSource, Written, WrittenImage, WrittenLayer, layer, order, rfc3339, unwritable};
 
-/// Writes an image layout into `dir`, which must be empty or not there yet: blobs,
+/// Writes an image layout into `dir`, which must be empty or not there yet (but its parent): blobs,
 /// `index.json` and `oci-layout`. One platform gives a manifest, several an index.
 ///
 /// # Errors
-/// E0540, E0541, E0543, E0549, and what reading the contents gives.
+/// E0540, E0541, E0543, E0549, E1003, and what reading the contents gives.
 pub fn write(dir: &Path, inputs: &[Input], sources: ReadSource, options: &Options) -> Result<Written, Diagnostic> {
     let blobs = dir.join("blobs/sha256");
-    fs::create_dir_all(&blobs).map_err(|e| unwritable(&blobs, &e))?;
+    // One by one: what `dir` lies in is not made again when an interrupt has just removed it.
+    for path in [dir, &dir.join("blobs"), &blobs] {
+        match fs::create_dir(path) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(unwritable(path, &e)),
+            _ => {}
+        }
+    }
     let mut images = Vec::new();
     for input in inputs {
         images.push(image(*input, sources, options, &blobs)?);

@@ -114,8 +114,26 @@ pub struct WrittenLayer {
     pub reused: bool,
 }
 
+/// The one message of a full disk, wherever it shows.
+pub fn disk_full(path: &Path) -> Diagnostic {
+    Diagnostic::new(
+        codes::E1003,
+        format!("the disk is full: {} could not be written", printable(&path.to_string_lossy())),
+    )
+    .note("the previous output, if there was one, is untouched; nothing half-written was left")
+    .help("free some space, or write elsewhere with -o; `k8orc cache gc` frees the cache")
+}
+
+/// Whether an error means that there is no room.
+pub fn is_disk_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// The output cannot be written.
 fn unwritable(path: &Path, error: &io::Error) -> Diagnostic {
+    if is_disk_full(error) {
+        return disk_full(path);
+    }
     let (path, error) = (printable(&path.to_string_lossy()), printable(&error.to_string()));
     Diagnostic::new(codes::E0543, format!("{path} cannot be written: {error}"))
 }

@@ -35,7 +35,9 @@ pub(super) fn text(
 
 /// What the World said, as a diagnostic.
 fn refused(world: &dyn World, root: &Path, path: &Path, at: Option<Span>, error: &WorldError) -> Diagnostic {
-    let shown = path.display();
+    // Nothing names the entry but the command line: there it was relative to where the user is.
+    let whole = if at.is_none() && root != Path::new(".") { root.join(path) } else { path.to_owned() };
+    let shown = whole.display();
     match error {
         WorldError::NotFound => {
             let diagnostic = Diagnostic::new(codes::E0250, format!("there is no `{shown}`"));
@@ -45,6 +47,9 @@ fn refused(world: &dyn World, root: &Path, path: &Path, at: Option<Span>, error:
                 Some(near) => diagnostic
                     .at_opt(at, "not found")
                     .help(format!("did you mean `{}`?", path.with_file_name(near).display())),
+                None if at.is_none() => diagnostic.help(
+                    "`k8orc init IMAGE` writes a first spec; another place is an argument: k8orc build DIR/spec.kdl",
+                ),
                 None => diagnostic
                     .at_opt(at, "not found")
                     .note("paths start from the directory of the file that names them"),
@@ -77,9 +82,9 @@ pub(super) fn check(world: &dyn World, loaded: &mut Loaded, found: &mut Diagnost
             let mut open = vec![top];
             while let Some(node) = open.pop() {
                 open.extend(&node.children);
-                for (path, at, wanted) in named(node) {
+                for (path, at, wanted, base) in named(node) {
                     let diagnostic = match &unit.unit.root {
-                        Some(root) => stat(world, root, Path::new(&path), at, wanted),
+                        Some(root) => stat(world, root, Path::new(&path), at, wanted, base),
                         None => Some(rootless(at)),
                     };
                     wrong.extend(diagnostic.map(|diagnostic| (top.def.name.clone(), diagnostic)));
@@ -97,15 +102,15 @@ fn rootless(at: Span) -> Diagnostic {
     Diagnostic::new(codes::E0251, "a standard module names a file").at(at, "it has no directory of its own")
 }
 
-/// Paths beside the spec that a node names.
-fn named(node: &Node) -> Vec<(String, Span, Wanted)> {
+/// Paths beside the spec that a node names; the last says whether it is a base.
+fn named(node: &Node) -> Vec<(String, Span, Wanted, bool)> {
     let mut found = Vec::new();
     let args = node.args.iter().enumerate().filter_map(|(index, value)| Some((node.def.arg(index)?.shape.ty, value)));
     let props = node.props.iter().filter_map(|(name, value)| Some((node.def.prop(&name.value)?.shape.ty, value)));
     for (ty, value) in args.chain(props) {
         let Scalar::Text(text) = &value.value else { continue };
         if let Some((path, wanted)) = path_of(ty, text) {
-            found.push((path, value.span, wanted));
+            found.push((path, value.span, wanted, ty.name() == "base"));
         }
     }
     found
@@ -124,13 +129,20 @@ fn path_of(ty: Type, text: &str) -> Option<(String, Wanted)> {
     }
 }
 
-fn stat(world: &dyn World, root: &Path, path: &Path, at: Span, wanted: Wanted) -> Option<Diagnostic> {
+/// What to do about a base that is not there.
+const BASES: &str = "make one, for instance: mmdebstrap --variant=essential --include=nginx-light trixie base.tar; or name an \
+     image of a registry: base \"docker.io/library/debian:trixie-slim\"";
+
+fn stat(world: &dyn World, root: &Path, path: &Path, at: Span, wanted: Wanted, base: bool) -> Option<Diagnostic> {
     let wrong = |is: &str, needs: &str| {
         let message = format!("`{}` is {is}", path.display());
         Some(Diagnostic::new(codes::E0253, message).at(at, format!("{needs} is wanted")))
     };
     match (world.stat(root, path), wanted) {
-        (Err(error), _) => Some(refused(world, root, path, Some(at), &error)),
+        (Err(error), _) => {
+            let found = refused(world, root, path, Some(at), &error);
+            Some(if base && error == WorldError::NotFound { found.help(BASES) } else { found })
+        }
         (Ok(FileKind::Other), _) => wrong("neither file nor directory", "a file"),
         (Ok(FileKind::Directory), Wanted::File) => wrong("a directory", "a file"),
         (Ok(FileKind::File { .. }), Wanted::Directory) => wrong("a file", "a directory"),

@@ -44,8 +44,7 @@ pub(super) fn collect(world: &dyn World, root: &Path, entry: &Path) -> Loaded {
     };
     let (known, open, edges) = (BTreeMap::new(), VecDeque::new(), BTreeMap::new());
     let mut collector = Collector { world, loaded, known, open, edges, full: false };
-    let shown = if root.is_absolute() { entry.to_owned() } else { root.join(entry) };
-    let shown = shown.strip_prefix(".").unwrap_or(&shown).display().to_string();
+    let shown = entry.display().to_string();
     match files::text(world, root, entry, SIZE, None) {
         Ok(text) => {
             let home = root.join(entry).parent().map(Path::to_owned).unwrap_or_default();

@@ -37,8 +37,16 @@ pub fn identity(
                     .help(format!("keep it: users {{ keep \"{name}\" }}")));
             }
             None => {
-                return Err(refuse(codes::E0690, span, format!("the image has no user `{name}`"))
-                    .help(format!("make it: users {{ create \"{name}\" uid=auto gid=auto }}")));
+                let near = lang::schema::nearest(
+                    name,
+                    users.iter().filter(|u| present(u.fate)).map(|u| u.account.name.as_str()),
+                );
+                let found = refuse(codes::E0690, span, format!("the image has no user `{name}`"));
+                let found = match near {
+                    Some(near) => found.help(format!("did you mean `{near}`?")),
+                    None => found,
+                };
+                return Err(found.help(format!("make it: users {{ create \"{name}\" uid=auto gid=auto }}")));
             }
         }
     };
@@ -118,6 +126,8 @@ mod tests {
         assert_eq!(identity("", None, &users, &groups).unwrap().uid, 0);
         assert_eq!(identity("4242", None, &users, &groups).unwrap().gid, 4242);
         assert_eq!(identity("www-data", None, &users, &groups).unwrap_err().code, codes::E0690);
+        let near = identity("wbe", None, &users, &groups).unwrap_err();
+        assert_eq!(near.help[0], "did you mean `web`?");
         assert_eq!(identity("4294967296", None, &users, &groups).unwrap_err().code, codes::E0691);
     }
 }

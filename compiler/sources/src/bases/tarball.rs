@@ -89,8 +89,10 @@ pub(super) fn sniff(file: &mut File, name: &str) -> Result<Codec, Diagnostic> {
     let mut start = Vec::new();
     let read = Read::by_ref(file).take(codec::SNIFF as u64).read_to_end(&mut start);
     read.and_then(|_| file.rewind()).map_err(|e| unreadable(name, &e))?;
-    codec::sniff(&start).ok_or_else(|| {
+    // Tar takes an empty file for an empty archive; here it is what a tool that failed left behind.
+    codec::sniff(&start).filter(|_| !start.is_empty()).ok_or_else(|| {
         let what = match start.as_slice() {
+            [] => ": it is empty",
             [0xfd, b'7', b'z', b'X', b'Z', ..] => " but compressed with xz, which no image layer may be",
             [b'B', b'Z', b'h', ..] => " but compressed with bzip2, which no image layer may be",
             _ => "",

@@ -122,16 +122,28 @@ extern "C" fn end_by_signal(signal: i32) {
     exit((128 + signal) as u8)
 }
 
+/// The kernel's struct sigaction.
+#[repr(C)]
+struct Action {
+    handler: usize,
+    flags: usize,
+    restorer: usize,
+    mask: u64,
+}
+
+/// Gives every signal its default action: what somebody before us ignored (nohup, a shell's background job) would
+/// stay ignored through execve, and a shell cannot even trap it.
+pub fn default_signals() {
+    let action = Action { handler: 0, flags: 0, restorer: 0, mask: 0 };
+    for signal in (1..=signal::LAST).filter(|signal| !matches!(*signal, signal::KILL | signal::STOP)) {
+        // SAFETY: `action` is the kernel's struct sigaction; SIG_DFL has no handler.
+        unsafe { syscall(number::RT_SIGACTION, [signal as usize, &raw const action as usize, 0, 8, 0, 0]) };
+    }
+}
+
 /// Makes SIGTERM, SIGINT and SIGHUP end this process at once. As PID 1 it would not be ended by
 /// them otherwise: the kernel spares an init without handlers.
 pub fn end_on_signals() -> Result<()> {
-    #[repr(C)]
-    struct Action {
-        handler: usize,
-        flags: usize,
-        restorer: usize,
-        mask: u64,
-    }
     const SA_RESTORER: usize = 0x0400_0000;
     let handler = end_by_signal as extern "C" fn(i32);
     let action = Action { handler: handler as usize, flags: SA_RESTORER, restorer: RESTORER, mask: u64::MAX };

@@ -257,17 +257,18 @@ impl Accounts {
             let account = user.clone();
             users.push(AccountDecision { account, fate: AccountFate::Created, reason: Arc::clone(reason) });
         }
-        let stay: BTreeMap<&str, u32> = users
-            .iter()
-            .filter(|user| user.fate != AccountFate::Removed)
-            .map(|user| (user.account.name.as_str(), user.account.gid))
-            .collect();
+        let staying = users.iter().filter(|user| user.fate != AccountFate::Removed);
+        let stay: BTreeSet<&str> = staying.clone().map(|user| user.account.name.as_str()).collect();
+        let mut primaries: BTreeMap<u32, &str> = BTreeMap::new();
+        for user in staying {
+            primaries.entry(user.account.gid).or_insert(&user.account.name);
+        }
         let mut groups: Vec<AccountDecision<Group>> = Vec::new();
         for group in &base.groups {
             let named = self.named_groups.get(&group.name).cloned();
             let of_file = || used.groups.get(&group.gid).map(|path| Reason::fact(format!("{path} belongs to it")));
             let primary = || {
-                let user = stay.iter().find(|(_, gid)| **gid == group.gid)?.0;
+                let user = primaries.get(&group.gid)?;
                 Some(Reason::fact(format!("it is the primary group of {}", printable(user))))
             };
             groups.push(fate(group, named.or_else(of_file).or_else(primary)));
@@ -278,7 +279,7 @@ impl Accounts {
         }
         for group in &mut groups {
             let group = &mut group.account;
-            group.members.retain(|member| stay.contains_key(member.as_str()));
+            group.members.retain(|member| stay.contains(member.as_str()));
             for member in self.joined.get(&group.name).into_iter().flatten() {
                 if !group.members.contains(member) {
                     group.members.push(member.clone());

@@ -82,11 +82,36 @@ pub(super) fn programs(
             Err(why) => {
                 let message = format!("the program \"{}\" {why}", printable(&word));
                 let one = Diagnostic::new(codes::E0600, message).at_opt(span, "").note(reason.in_words());
-                out.push(one.help("name a program that is in the base, or copy it there with files { copy … }"));
+                // A hostile spec names thousands; nobody reads that far.
+                let near = if out.iter().take(20).count() < 20 { near(input, &word) } else { None };
+                out.push(one.help(match near {
+                    Some(path) => format!("did you mean \"{path}\"?"),
+                    None => "name a program that is in the base, or copy it there with files { copy … }".to_owned(),
+                }));
             }
         }
     }
     all
+}
+
+/// The program of the base that was meant: of the same name elsewhere, or of nearly the same name.
+fn near(input: &Input<'_>, word: &str) -> Option<ImagePath> {
+    let name = word.rsplit('/').next()?;
+    let root = ImagePath::root();
+    let programs = || {
+        let all = input.facts.tree.within(&root);
+        all.filter(|(_, node)| matches!(node.kind, NodeKind::File(_) | NodeKind::Symlink(_)) && node.mode & 0o111 != 0)
+            .map(|(path, _)| path)
+            .filter(|path| path.parent().is_some_and(|dir| dir.name().ends_with(b"bin")) && path.to_str().is_some())
+    };
+    let other = |path: &ImagePath| path.as_bytes() != word.as_bytes();
+    programs().find(|path| path.name() == name.as_bytes() && other(path)).cloned().or_else(|| {
+        // Few names are compared; a slip at the first letter is rare.
+        let names = programs().filter_map(|path| std::str::from_utf8(path.name()).ok());
+        let names = names.filter(|other| other.chars().next() == name.chars().next());
+        let near = lang::schema::nearest(name, names)?;
+        programs().find(|path| path.name() == near.as_bytes() && other(path)).cloned()
+    })
 }
 
 /// Where a word of a command line is in the tree, and that it can be run.
@@ -106,7 +131,7 @@ fn find(
         overlay.in_path(word.as_bytes(), env).ok_or("is in no directory of PATH")?
     };
     let (real, _) = overlay.resolve(&path).map_err(|error| match error {
-        ResolveError::Missing(at) if at == path => "is not in the base".to_string(),
+        ResolveError::Missing(at) if path.is_within(&at) => "is not in the base".to_string(),
         ResolveError::Missing(at) => format!("leads to {at}, which is not in the base"),
         ResolveError::Loop => "leads through more than 40 links".into(),
         ResolveError::NotADirectory(at) => format!("lies below {at}, which is no directory"),

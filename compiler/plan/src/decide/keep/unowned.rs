@@ -59,7 +59,12 @@ pub(super) fn unowned(input: &Input<'_>, index: &Index<'_>, counted: &[bool], ou
         let mut largest: Vec<(&ImagePath, &Share)> = places.iter().collect();
         largest.sort_by_key(|(path, share)| (std::cmp::Reverse((share.bytes, share.names)), *path));
         for (path, share) in largest.iter().take(8) {
-            one = one.note(format!("{path}: {} files, {}", share.names, bytes(share.bytes)));
+            one = one.note(format!(
+                "{path}: {} file{}, {}",
+                share.names,
+                if share.names == 1 { "" } else { "s" },
+                bytes(share.bytes)
+            ));
         }
         out.push(one.help("files { unowned \"keep\" } and remove the directories that you do not want"));
     }

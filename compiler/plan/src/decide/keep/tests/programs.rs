@@ -23,6 +23,7 @@ fn a_missing_program_is_an_error() {
     let base = Base::debian();
     for (word_, part) in [
         ("/usr/bin/helo", "is not in the base"),
+        ("/nowhere/at/all", "\" is not in the base"),
         ("helo", "no directory of PATH"),
         ("/usr/bin", "is a directory"),
         ("/etc/hello.conf", "no x bit"),
