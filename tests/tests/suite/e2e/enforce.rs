@@ -38,21 +38,29 @@ fn k8orc_test_passes_on_what_it_built() {
     assert!(!said.contains("FAILED"), "{said}");
 }
 
-/// A profile that lacks a call of nginx: the test fails, names the call and the line that would allow it.
+/// A profile that lacks a call of nginx: the test fails, names the call and what to write.
 #[test]
 fn k8orc_test_names_the_call_that_is_missing() {
     let Some(()) = Need::root() else { return };
     let Some(_) = Need::tool("runc") else { return };
     let Some(registry) = Registry::find() else { return };
-    let case = Case::on("plain", format!("{}/k8orc/bookworm-nginx:1", registry.open));
-    case.edit("spec.kdl", "deny \"ptrace\"", "deny \"epoll_create\" \"epoll_create1\" \"ptrace\"");
-    if case.build().is_none() {
-        return;
-    }
-    let Some(tested) = case.k8orc(&case.with_spec(&["test"])) else { return };
-    let tested = tested.with_code(1);
-    let said = tested.out() + &tested.err();
-    assert!(said.contains("forbidden call   epoll_create") && said.contains("allow \"epoll_create"), "{said}");
+    let said = |from: &str, to: &str| {
+        let case = Case::on("plain", format!("{}/k8orc/bookworm-nginx:1", registry.open));
+        case.edit("spec.kdl", from, to);
+        case.build()?;
+        let tested = case.k8orc(&case.with_spec(&["test"]))?.with_code(1);
+        Some(tested.out() + &tested.err())
+    };
+    // Nothing allows it: the line to add.
+    let groups = "allow \"@basic-io\" \"@file-system\" \"@identity\" \"@memory\" \"@network-io\" \"@process\" \
+                  \"@setuid\" \"@signal\" \"@thread\" \"@timer\"";
+    let Some(missing) = said("allow \"@runtime-default\"", groups) else { return };
+    assert!(missing.contains("forbidden call   epoll_create"), "{missing}");
+    assert!(missing.contains("syscalls { allow \"epoll_create"), "{missing}");
+    // The spec takes it away: an `allow` would contradict that.
+    let Some(denied) = said("deny \"ptrace\"", "deny \"epoll_create\" \"epoll_create1\" \"ptrace\"") else { return };
+    assert!(denied.contains("the spec takes it away: epoll_create"), "{denied}");
+    assert!(denied.contains("out of `deny`") && !denied.contains("allow \"epoll_create"), "{denied}");
 }
 
 /// podman, as the image's own user, read-only, no capability: the filter is the one in the image.
