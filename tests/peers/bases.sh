@@ -27,3 +27,22 @@ make_base() {
     mv "$K8ORC_TEST_DIR/$tar.partial" "$K8ORC_TEST_DIR/$tar"
     stamp "$tar" "$suite" "$include"
 }
+
+# A kubectl whose kustomize knows targets of patches is in Debian from trixie on (bookworm's is of 2020), so
+# that one is taken out of its package where the machine has none.
+prepare_kubectl() {
+    if command -v kubectl >/dev/null; then return; fi
+    local tools=$K8ORC_TEST_DIR/tools mirror
+    if ! made tools kubectl trixie; then
+        mirror=$(debian_mirror)
+        note "  taking kubectl from trixie"
+        mkdir -p "$tools"
+        mmdebstrap --quiet --format=tar --variant=extract --include=kubectl \
+            --keyring=/usr/share/keyrings/debian-archive-keyring.gpg trixie - ${mirror:+"$mirror"} 2>"$tools/log" |
+            tar -xO ./usr/bin/kubectl >"$tools/kubectl" ||
+            { tail -20 "$tools/log" >&2; die "mmdebstrap could not get kubectl"; }
+        chmod 0755 "$tools/kubectl"
+        stamp tools kubectl trixie
+    fi
+    export PATH=$tools:$PATH
+}

@@ -40,6 +40,7 @@ podman() { command podman --root "$work/root" --runroot "$work/run" --tmpdir "$w
 clean_up() {
     local status=$?
     trap - EXIT INT TERM
+    if [[ -n ${at_the_claims-} ]]; then kill "$at_the_claims" 2>/dev/null || true; fi
     if [[ $status -ne 0 ]]; then
         { podman ps --all --format '{{.Names}}: {{.Status}}'; for c in $(podman ps --all --quiet); do podman logs "$c"; done; } >&2 2>&1 || true
     fi
@@ -66,20 +67,33 @@ if [[ -n $image ]]; then
     done
 fi
 
+# podman restarts an init container that has succeeded when the pod says Always, as every Deployment does.
+if ! grep -q '^ *restartPolicy:' "$file"; then
+    sed -i 's/^\( *\)containers: *$/\1restartPolicy: OnFailure\n&/' "$file"
+fi
 podman kube play --start=false --network slirp4netns "$file" >&2
 
 # fsGroup, as the kubelet does it: the claims belong to that group, which may write, and so do new files.
 group=$(sed -n 's/^ *fsGroup: *\([0-9]*\) *$/\1/p' "$file" | head -1)
-if [[ -n $group ]]; then
+own_claims() {
+    local volume directory
     for volume in $(podman volume ls --quiet); do
         directory=$(podman volume inspect --format '{{.Mountpoint}}' "$volume")
         chgrp -R "$group" "$directory"
         chmod -R g+rwX "$directory"
         find "$directory" -type d -exec chmod g+s {} +
     done
-fi
+}
 
+# At its first mount podman gives a volume the owner and mode of the image's directory there (/mnt belongs to
+# root), after anything that could be done before. It starts a failed init container again, though.
+if [[ -n $group ]]; then
+    own_claims
+    while sleep 0.5; do own_claims; done 2>/dev/null &
+    at_the_claims=$!
+fi
 podman pod start --all >&2
+if [[ -n $group ]]; then kill "$at_the_claims"; fi
 pod=$(podman pod ls --quiet | head -1)
 infra=$(podman pod inspect --format '{{.InfraContainerID}}' "$pod")
 pid=$(podman inspect --format '{{.State.Pid}}' "$infra")

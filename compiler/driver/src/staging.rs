@@ -27,6 +27,32 @@ pub struct Staging {
     // Held until the end: tells other builds that somebody writes here. Dropped after the directory is gone.
     _lock: File,
     registered: Registered,
+    // Last: only an empty directory can go.
+    _made: Made,
+}
+
+/// Directories above the output that were made for it; those that are still empty go with the value, so that a
+/// build that failed leaves nothing.
+#[derive(Debug)]
+struct Made(Vec<PathBuf>);
+
+impl Made {
+    fn above(out: &Path) -> io::Result<Self> {
+        let missing = |dir: &&Path| !dir.as_os_str().is_empty() && fs::symlink_metadata(dir).is_err();
+        let made = Made(out.ancestors().take_while(missing).map(Path::to_owned).collect());
+        fs::create_dir_all(out)?;
+        Ok(made)
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for dir in &self.0 {
+            if fs::remove_dir(dir).is_err() {
+                return;
+            }
+        }
+    }
 }
 
 impl Staging {
@@ -37,19 +63,24 @@ impl Staging {
     pub fn open(out: &Path, name: &str) -> Result<Self, Diagnostic> {
         let target = out.join(name);
         refuse_foreign(&target)?;
-        fs::create_dir_all(out).map_err(|error| unwritable(out, &error))?;
+        let made = Made::above(out).map_err(|error| unwritable(out, &error))?;
         remove_stale(out, name);
         for attempt in 0..100_u32 {
             let dir = out.join(format!(".{name}.k8orc-{}-{attempt}", std::process::id()));
             let registered = match cleanup::make(&dir, |dir| fs::create_dir(dir)) {
                 Ok(((), registered)) => registered,
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                // Another build that made the directory above failed just now, and took it away.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && attempt < 10 => {
+                    fs::create_dir_all(out).map_err(|error| unwritable(out, &error))?;
+                    continue;
+                }
                 Err(error) => return Err(unwritable(out, &error)),
             };
             let lock = File::open(&dir).map_err(|error| unwritable(&dir, &error))?;
             rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
                 .map_err(|error| unwritable(&dir, &error.into()))?;
-            return Ok(Self { target, dir, _lock: lock, registered });
+            return Ok(Self { target, dir, _lock: lock, registered, _made: made });
         }
         Err(unwritable(out, &io::Error::from(io::ErrorKind::AlreadyExists)))
     }
@@ -246,6 +277,19 @@ mod tests {
         second.publish().unwrap();
         assert_eq!(fs::read(at.join(SEAL)).unwrap(), b"3");
         assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_directory_made_for_a_build_that_fails_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("deep/out");
+        drop(Staging::open(&out, "web").unwrap());
+        assert!(!dir.path().join("deep").exists());
+        let built = Staging::open(&out, "web").unwrap();
+        let beside = Staging::open(&out, "other").unwrap();
+        built.publish().unwrap();
+        drop(beside);
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
     }
 
     #[test]

@@ -118,7 +118,8 @@ mod tests {
 
     #[test]
     fn each_document_has_its_own_target() {
-        let text = "kind: Deployment\nmetadata: {name: web}\n--- # the other\nkind: Service\nmetadata: {name: web}\n---\n";
+        let text =
+            "kind: Deployment\nmetadata: {name: web}\n--- # the other\nkind: Service\nmetadata: {name: web}\n---\n";
         let patches = aimed(text);
         let files: Vec<_> = patches.iter().map(|patch| patch.file.as_str()).collect();
         assert_eq!(files, ["patch-web-01.1-x.yaml", "patch-web-01.2-x.yaml"]);

@@ -98,7 +98,8 @@ impl TrialReport {
     pub(crate) fn describe(&self, subject: &Subject<'_>, said: &mut Diagnostics) {
         let span = subject.workload.map(|workload| workload.span);
         for violation in &self.violations {
-            said.push(describe_violation(violation).at_opt(span, "this was run"));
+            let denied = denial(subject, &violation.syscall);
+            said.push(describe_violation(violation, denied).at_opt(span, "this was run"));
         }
         let killed =
             self.exit.status == SIGSYS_STATUS || self.checks.iter().any(|check| check.outcome == Outcome::Killed);
@@ -140,12 +141,25 @@ impl TrialReport {
     }
 }
 
-fn describe_violation(violation: &Violation) -> Diagnostic {
+/// The line on a `deny` that names this very call.
+fn denial<'a>(subject: &Subject<'a>, syscall: &str) -> Option<&'a String> {
+    let says = format!("{syscall} is denied");
+    subject.plan.profile.accepted.iter().find(|line| line.starts_with(&says))
+}
+
+fn describe_violation(violation: &Violation, denied: Option<&String>) -> Diagnostic {
     let Violation { syscall, program, at, filter } = violation;
     let place = at.as_ref().map_or(String::new(), |at| format!(", from {at}"));
-    Diagnostic::new(codes::E1110, format!("{program} calls {syscall}, which is not in the profile"))
-        .note(format!("the {filter} filter kills the process there{place}"))
-        .help(format!("if it is meant: syscalls {{ allow \"{syscall}\" because=\"{program} calls it\" }}"))
+    let diagnostic = Diagnostic::new(codes::E1110, format!("{program} calls {syscall}, which is not in the profile"))
+        .note(format!("the {filter} filter kills the process there{place}"));
+    match denied {
+        // An `allow` beside it would contradict it.
+        Some(denied) => diagnostic
+            .note(format!("the spec takes it away: {}", diag::text::printable(denied)))
+            .help(format!("if it is meant: take \"{syscall}\" out of `deny`")),
+        None => diagnostic
+            .help(format!("if it is meant: syscalls {{ allow \"{syscall}\" because=\"{program} calls it\" }}")),
+    }
 }
 
 fn describe_check(check: &CheckReport) -> Option<Diagnostic> {

@@ -54,7 +54,7 @@ fn every_word_of_workload_and_stage_has_an_edit() {
     let missing: Vec<_> = wanted.difference(&edited).map(|spot| format!("no edit of {spot}")).collect();
     let stale: Vec<_> = edited.difference(&wanted).map(|spot| format!("{spot} is not in the schema")).collect();
     crate::none([missing, stale].concat());
-    assert!(wanted.len() > 60, "the schema was read: {wanted:?}");
+    assert!(wanted.len() >= 50, "the schema was read: {wanted:?}");
 }
 
 /// `node/child:argument`, `node/child=property`, `node/child=*` for properties of any name. What is not built is

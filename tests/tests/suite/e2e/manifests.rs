@@ -57,7 +57,9 @@ fn every_reader_reads_what_the_spec_says() {
         .as_array()
         .expect("a list")
         .iter()
-        .map(|one| (one["name"].as_str().expect("text"), one["value"].as_str().unwrap_or_else(|| panic!("text: {one}"))))
+        .map(|one| {
+            (one["name"].as_str().expect("text"), one["value"].as_str().unwrap_or_else(|| panic!("text: {one}")))
+        })
         .collect();
     let wanted = BTreeMap::from([
         ("YES", "yes"),
@@ -127,7 +129,9 @@ fn kustomize_applies_every_kind_of_patch() {
     let Some(tar) = Need::path("K8ORC_TEST_TRIXIE") else { return };
     let case = Case::on_tar("plain", &tar);
     let part = |kind: &str, group: &str, value: &str| {
-        format!("---\napiVersion: {group}\nkind: {kind}\nmetadata:\n  name: web\n  annotations: {{example.com/p: \"{value}\"}}\n")
+        format!(
+            "---\napiVersion: {group}\nkind: {kind}\nmetadata:\n  name: web\n  annotations: {{example.com/p: \"{value}\"}}\n"
+        )
     };
     case.write("patch.yaml", &(part("Deployment", "apps/v1", "no") + &part("Service", "v1", "off")));
     case.write("operations.yaml", "- op: replace\n  path: /spec/replicas\n  value: 3\n");

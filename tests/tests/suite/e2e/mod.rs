@@ -120,7 +120,8 @@ impl Case {
 
     /// The only output in `out`.
     fn output(&self) -> Output {
-        let mut found = fs::read_dir(self.path("out")).expect("there is an output").map(|e| e.expect("readable").path());
+        let mut found =
+            fs::read_dir(self.path("out")).expect("there is an output").map(|e| e.expect("readable").path());
         let dir = found.next().expect("there is an output");
         assert!(found.next().is_none(), "one output, and nothing left behind");
         Output::read(dir)

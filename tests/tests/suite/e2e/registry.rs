@@ -38,9 +38,14 @@ fn by_tag_by_digest_and_back() {
 
     // Pulled back: the same bytes, so the same digest in a layout.
     let back = format!("oci:{}:web", tagged.path("back").display());
-    let Some(mut copy) =
-        skopeo(&["copy", "--quiet", "--src-tls-verify=false", "--preserve-digests", &format!("docker://{target}"), &back])
-    else {
+    let Some(mut copy) = skopeo(&[
+        "copy",
+        "--quiet",
+        "--src-tls-verify=false",
+        "--preserve-digests",
+        &format!("docker://{target}"),
+        &back,
+    ]) else {
         return;
     };
     said(&mut copy);
