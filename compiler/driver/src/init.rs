@@ -135,7 +135,12 @@ fn users(out: &mut String, facts: &Facts, config: &BaseConfig) {
     let _ = writeln!(out, "    keep {}", keep.join(" "));
     for (uid, count) in owned.iter().filter(|(uid, _)| **uid != 0) {
         let name = facts.accounts.users.iter().find(|user| user.uid == *uid).map_or("no account", |u| u.name.as_str());
-        let _ = writeln!(out, "    // uid {uid} ({}) owns {count} names in the base", comment(name));
+        let _ = writeln!(
+            out,
+            "    // uid {uid} ({}) owns {count} {} in the base",
+            comment(name),
+            if *count == 1 { "name" } else { "names" }
+        );
     }
     if config.user.is_empty() || config.user == "root" || config.user == "0" {
         let _ = writeln!(out, "    create \"app\" uid=auto gid=auto");

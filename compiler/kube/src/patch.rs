@@ -88,6 +88,7 @@ fn says_something(part: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used, clippy::unwrap_used)]
     use super::*;
 
     const OBJECTS: [&str; 2] = ["deployment-web.yaml", "service-web.yaml"];
@@ -103,8 +104,11 @@ mod tests {
     #[test]
     fn a_patch_finds_its_object() {
         let web = Some(json!({ "kind": "Deployment", "name": "web" }));
-        assert_eq!(targets("kind: Deployment\nmetadata: {name: web}\n"), [web.clone()]);
-        assert_eq!(targets("# why\n---\nkind: Deployment\nmetadata: {name: web, namespace: shop}\n"), [web.clone()]);
+        assert_eq!(targets("kind: Deployment\nmetadata: {name: web}\n"), std::slice::from_ref(&web));
+        assert_eq!(
+            targets("# why\n---\nkind: Deployment\nmetadata: {name: web, namespace: shop}\n"),
+            std::slice::from_ref(&web)
+        );
         assert_eq!(targets("- op: add\n  path: /spec/paused\n  value: true\n"), [web]);
     }
 
