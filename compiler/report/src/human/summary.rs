@@ -45,7 +45,8 @@ fn table(out: &mut String, plan: &Plan, image: &ImagePlan, base_compressed: u64,
         let _ = writeln!(out, "  {name:<11} {a:>12} → {b}");
     };
     row("size", bytes(before.bytes), format!("{}{}", bytes(after.bytes), percent(before.bytes, after.bytes)));
-    if base_compressed > 0 {
+    // A plain tar has no compressed size to compare with.
+    if base_compressed > 0 && base_compressed < before.bytes {
         row("compressed", bytes(base_compressed), bytes(compressed));
     } else {
         row("compressed", "–".to_owned(), bytes(compressed));
