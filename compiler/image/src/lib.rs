@@ -1,5 +1,5 @@
 //! Images: layers in ([`read`]), facts out of them ([`survey`]), databases that stay true ([`rewrite`]), layers
-//! and layouts out ([`write`]).
+//! and layouts out ([`mod@write`]).
 //!
 //! Nothing is unpacked: layers are indexed once into the cache and decisions are made on the
 //! index. The directions share no types but those of `plan`.

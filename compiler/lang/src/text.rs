@@ -1,4 +1,4 @@
-//! KDL text → tree, and back: [`parse`] and [`format`].
+//! KDL text → tree, and back: [`parse`] and [`format()`].
 //!
 //! One way in for every spec, module and lock. A text goes through `lex` (tokens that cover every byte) and
 //! `grammar` (a machine with its own stack), so that neither depth nor length of a hostile text costs more

@@ -22,4 +22,5 @@ pub mod plan;
 pub mod platform;
 pub mod profile;
 pub mod reason;
+pub mod time;
 pub mod tree;

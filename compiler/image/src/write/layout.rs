@@ -11,9 +11,10 @@ use formats::oci::{self, Descriptor, Digest, canonical, media};
 use plan::kept::LayerKind;
 use plan::plan::ImagePlan;
 use plan::platform::Platform;
+use plan::time::rfc3339;
 use serde_json::{Map, Value, json};
 
-use super::{Input, Options, ReadSource, Written, WrittenImage, WrittenLayer, layer, order, rfc3339, unwritable};
+use super::{Input, Options, ReadSource, Written, WrittenImage, WrittenLayer, layer, order, unwritable};
 
 /// Writes an image layout into `dir`, which must be empty or not there yet (but its parent): blobs,
 /// `index.json` and `oci-layout`. One platform gives a manifest, several an index.

@@ -27,12 +27,10 @@ mod order;
 mod peers;
 #[cfg(test)]
 mod tests;
-mod time;
 
 pub use archive::docker_archive;
 pub use check::check;
 pub use layout::write;
-pub use time::rfc3339;
 
 /// Takes a part of a content; its error stops the stream.
 pub type Sink<'a> = &'a mut dyn FnMut(&[u8]) -> io::Result<()>;

@@ -176,7 +176,7 @@ fn image_plan(
             annotations.insert("org.opencontainers.image.base.digest".to_owned(), digest.clone());
         }
     }
-    annotations.insert("org.opencontainers.image.created".to_owned(), config::rfc3339(epoch));
+    annotations.insert("org.opencontainers.image.created".to_owned(), crate::time::rfc3339(epoch));
     let (before, after) = (before(facts), after(&kept));
     let base_history = facts.config.get("history").and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
     Some(ImagePlan {

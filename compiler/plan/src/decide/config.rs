@@ -83,7 +83,7 @@ pub fn final_config(facts: &Facts, image: &Image, user: &Identity, epoch: i64) -
     if let Some(variant) = &facts.platform.variant {
         root.insert("variant".into(), json!(variant));
     }
-    root.insert("created".into(), json!(rfc3339(epoch)));
+    root.insert("created".into(), json!(crate::time::rfc3339(epoch)));
     let mut config = match root.remove("config") {
         Some(Value::Object(map)) => map,
         _ => Map::new(),
@@ -141,32 +141,5 @@ fn add_keys(config: &mut Map<String, Value>, key: &str, more: impl Iterator<Item
     map.extend(more);
     if !map.is_empty() {
         config.insert(key.into(), Value::Object(map));
-    }
-}
-
-/// `2026-11-24T20:00:00Z` of seconds since 1970 (proleptic Gregorian; H. Hinnant's days-to-civil algorithm).
-pub fn rfc3339(epoch: i64) -> String {
-    let (days, rest) = (epoch.div_euclid(86_400), epoch.rem_euclid(86_400));
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let doe = z.rem_euclid(146_097);
-    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let day = doy - (153 * mp + 2) / 5 + 1;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    let year = yoe + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times() {
-        assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
-        assert_eq!(rfc3339(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(rfc3339(1_732_478_400), "2024-11-24T20:00:00Z");
     }
 }

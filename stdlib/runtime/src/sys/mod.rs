@@ -2,7 +2,7 @@
 //! the runtime where `unsafe` is allowed.
 //!
 //! There is no libc below: what a program usually gets from it (entry point, heap, `memcpy`) is
-//! in [`start`], [`heap`] and the files named for the architecture. Everything that the kernel
+//! in `start`, `heap` and the files named for the architecture. Everything that the kernel
 //! is given is a slice, a number or a NUL-terminated copy made here, so that no caller can hand
 //! it a bad pointer.
 #![allow(unsafe_code)]
