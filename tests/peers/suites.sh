@@ -58,7 +58,7 @@ suite() {
 run_suites() {
     # The integration tests run the binary, which `cargo test` alone need not build.
     suite "cargo build" cargo build --quiet --workspace
-    suite "cargo test" cargo test --workspace
+    suite "cargo test" cargo test --workspace --no-fail-fast
     suite "grammar" node editors/vscode/test/run.mjs
     suite "peer helpers" "$K8ORC_TEST_PYTHON" -m unittest discover --start-directory "$peers" --pattern 'test_*.py'
 }
