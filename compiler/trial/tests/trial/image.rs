@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use diag::{FileId, Span};
 use formats::oci::Digest;
@@ -12,7 +13,8 @@ use plan::facts::BaseIdentity;
 use plan::kept::Kept;
 use plan::plan::*;
 use plan::platform::{Arch, Platform};
-use plan::profile::{DefaultAction, Profile};
+use plan::profile::{Action, CallDecision, DefaultAction, Profile};
+use plan::reason::Reason;
 use serde_json::{Value, json};
 
 use crate::harness::{k8or, program};
@@ -156,6 +158,10 @@ impl Draft {
     /// The plan alone.
     pub fn plan(self) -> Plan {
         let user = Identity { uid: UID, gid: UID, groups: Vec::new(), name: None, home: None };
+        // The plan says what the image's filter allows, as a decided one does: only other calls count as held.
+        let reason = Reason::fact("the draft allows it");
+        let allow = |name: &str| (name.to_owned(), CallDecision { action: Action::Allow, reason: Arc::clone(&reason) });
+        let calls = self.allowed().into_iter().map(allow).collect();
         Plan {
             name: "shop".to_owned(),
             epoch: 0,
@@ -185,7 +191,7 @@ impl Draft {
             profile: Profile {
                 name: "image".to_owned(),
                 otherwise: DefaultAction::KillProcess,
-                calls: BTreeMap::new(),
+                calls,
                 archs: BTreeSet::from([arch()]),
                 widenings: Vec::new(),
                 accepted: Vec::new(),
