@@ -24,6 +24,8 @@ pub struct Tally {
 pub struct CacheStats {
     /// Manifests and configurations.
     pub blobs: Tally,
+    /// Debian packages.
+    pub debs: Tally,
     /// Indexed layers.
     pub layers: Tally,
     /// Compressed result layers.
@@ -35,7 +37,7 @@ pub struct CacheStats {
 impl CacheStats {
     /// All of it.
     pub fn total(&self) -> Tally {
-        [self.blobs, self.layers, self.outputs, self.stamps].iter().fold(Tally::default(), |sum, one| Tally {
+        [self.blobs, self.debs, self.layers, self.outputs, self.stamps].iter().fold(Tally::default(), |sum, one| Tally {
             entries: sum.entries.saturating_add(one.entries),
             bytes: sum.bytes.saturating_add(one.bytes),
         })
@@ -59,7 +61,7 @@ struct Entry {
     bytes: u64,
 }
 
-const KINDS: [&str; 4] = ["blobs/sha256", "layers", "outputs", "stamps"];
+const KINDS: [&str; 5] = ["blobs/sha256", "debs", "layers", "outputs", "stamps"];
 
 impl Cache {
     /// Counts what is there.
@@ -73,6 +75,7 @@ impl Cache {
         };
         Ok(CacheStats {
             blobs: tally("blobs/sha256")?,
+            debs: tally("debs")?,
             layers: tally("layers")?,
             outputs: tally("outputs")?,
             stamps: tally("stamps")?,
