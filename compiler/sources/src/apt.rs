@@ -28,9 +28,6 @@ mod release;
 mod select;
 mod signature;
 
-#[cfg(test)]
-pub(crate) use archive::SUITES;
-
 /// What is wanted of a suite.
 #[derive(Debug, Clone)]
 pub struct AptRequest<'a> {
@@ -131,14 +128,24 @@ impl Apt<'_> {
     /// # Errors
     /// E0402 offline, E0405 under `--locked`; E0450 to E0462, E0465 to E0467. None has a span: the caller knows it.
     pub fn resolve(&self, request: &AptRequest<'_>) -> Result<AptPin, Diagnostic> {
+        self.catalogue(request)?.select(request)
+    }
+
+    /// The package lists of a suite, for several selections with one suite and architecture.
+    ///
+    /// # Errors
+    /// E0402, E0405, E0450 to E0459, E0465.
+    pub fn catalogue(&self, request: &AptRequest<'_>) -> Result<Catalogue, Diagnostic> {
         let suite = archive::suite(request.suite)?;
         let policy = self.sources.settings.policy;
         if policy.locked {
-            let message = format!("k8orc.lock does not pin these packages of {}, and --locked forbids to change it", suite.name);
+            let message =
+                format!("k8orc.lock does not pin these packages of {}, and --locked forbids to change it", suite.name);
             return Err(Diagnostic::new(codes::E0405, message).help("run `k8orc lock` and commit the changed lock"));
         }
         if policy.offline {
-            let message = format!("the package lists of {} would have to be asked for, and --offline forbids it", suite.name);
+            let message =
+                format!("the package lists of {} would have to be asked for, and --offline forbids it", suite.name);
             return Err(Diagnostic::new(codes::E0402, message).help("run `k8orc lock` once with a network"));
         }
         let pockets = suite.pockets(request.architecture);
@@ -151,7 +158,36 @@ impl Apt<'_> {
             }
             archives.push(release.pinned);
         }
-        let mut selection = select::Selection::new(&index, request.architecture);
+        let (suite, architecture) = (suite.name, request.architecture.to_owned());
+        Ok(Catalogue { suite, architecture, index, pockets, archives })
+    }
+
+    /// The packages of a pin, from the cache where they are there, in the pin's order.
+    ///
+    /// # Errors
+    /// E0402 offline, E0430 for a pin that cannot be read, E0451 for the way there, E0463 for a file that is not
+    /// the one that is pinned, E0464 for one that is gone.
+    pub fn open(&self, pin: &AptPin) -> Result<Vec<DebFile>, Diagnostic> {
+        fetch::debs(self.sources, &pin.packages)
+    }
+}
+
+/// What a suite has at one moment.
+pub struct Catalogue {
+    suite: &'static str,
+    architecture: String,
+    index: index::Index,
+    pockets: Vec<archive::Pocket>,
+    archives: Vec<PinnedArchive>,
+}
+
+impl Catalogue {
+    /// Chooses packages as apt would; of the request, `roots` and `installed` count.
+    ///
+    /// # Errors
+    /// E0459 to E0462, E0466, E0467.
+    pub fn select(&self, request: &AptRequest<'_>) -> Result<AptPin, Diagnostic> {
+        let mut selection = select::Selection::new(&self.index, &self.architecture);
         match request.installed {
             Some(status) => selection.installed(status)?,
             None => selection.essential()?,
@@ -167,28 +203,19 @@ impl Apt<'_> {
                 sha256: file.digest.to_string(),
                 size: file.size,
                 filename: file.path.clone(),
-                archive: pockets.get(file.pocket)?.archive.to_owned(),
+                archive: self.pockets.get(file.pocket)?.archive.to_owned(),
             })
         });
         let mut roots = request.roots.to_vec();
         roots.sort();
         roots.dedup();
         Ok(AptPin {
-            suite: suite.name.to_owned(),
-            architecture: request.architecture.to_owned(),
+            suite: self.suite.to_owned(),
+            architecture: self.architecture.clone(),
             roots,
             packages: packages.collect(),
-            archives,
+            archives: self.archives.clone(),
         })
-    }
-
-    /// The packages of a pin, from the cache where they are there, in the pin's order.
-    ///
-    /// # Errors
-    /// E0402 offline, E0430 for a pin that cannot be read, E0451 for the way there, E0463 for a file that is not
-    /// the one that is pinned, E0464 for one that is gone.
-    pub fn open(&self, pin: &AptPin) -> Result<Vec<DebFile>, Diagnostic> {
-        fetch::debs(self.sources, &pin.packages)
     }
 }
 

@@ -29,7 +29,7 @@ use plan::facts::BaseIdentity;
 use plan::platform::Platform;
 use serde_json::Value;
 
-pub use apt::{Apt, AptPin, AptRequest, DebFile, PinnedArchive, PinnedPackage};
+pub use apt::{Apt, AptPin, AptRequest, Catalogue, DebFile, PinnedArchive, PinnedPackage};
 pub use bases::name;
 pub use cache::{Cache, CacheStats, CacheUse, GcReport};
 pub use reference::{Reference, ReferenceError, ReferenceFault};

@@ -1,6 +1,8 @@
 //! Tests against a real registry, against servers that misbehave, and on local bases.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod apt;
+mod apt_peer;
 mod auth;
 mod faulty;
 mod hostile;

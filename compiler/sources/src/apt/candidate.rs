@@ -64,7 +64,8 @@ impl Candidate {
         candidate.file = Some(File {
             path: path.to_owned(),
             size: size.parse().map_err(|_| format!("its Size is `{}`", printable(size)))?,
-            digest: Digest::parse(&format!("sha256:{hash}")).map_err(|_| format!("its SHA256 is `{}`", printable(hash)))?,
+            digest: Digest::parse(&format!("sha256:{hash}"))
+                .map_err(|_| format!("its SHA256 is `{}`", printable(hash)))?,
             pocket,
         });
         Ok(candidate)
@@ -90,7 +91,8 @@ impl Candidate {
             None => Ok(Vec::new()),
             Some(value) => relations(value).map_err(|e| format!("its {name}: {e}")),
         };
-        let flat = |name: &'static str| -> Result<Vec<Relation>, String> { Ok(all(name)?.into_iter().flatten().collect()) };
+        let flat =
+            |name: &'static str| -> Result<Vec<Relation>, String> { Ok(all(name)?.into_iter().flatten().collect()) };
         let (name, architecture) = (must("Package")?, must("Architecture")?);
         for part in [name, architecture] {
             if !is_package_name(part) {

@@ -36,12 +36,7 @@ pub(crate) fn check(selection: &Selection<'_>) -> Result<(), Diagnostic> {
 }
 
 /// The package that a relation of another excludes; of two that were installed before, none.
-fn hit<'s>(
-    selection: &'s Selection<'_>,
-    package: &Candidate,
-    relation: &Relation,
-    new: bool,
-) -> Option<&'s Candidate> {
+fn hit<'s>(selection: &'s Selection<'_>, package: &Candidate, relation: &Relation, new: bool) -> Option<&'s Candidate> {
     let here = selection.architecture;
     let named = selection.get(&relation.name).filter(|other| other.is(relation, here));
     let given = selection.givers(&relation.name).filter(|other| other.gives(relation, here));

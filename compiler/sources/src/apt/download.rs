@@ -50,7 +50,8 @@ pub(crate) fn download(
     }
     if sources.settings.policy.offline {
         let what = wanted.paths.last().map(String::as_str).unwrap_or_default();
-        let message = format!("{} of {} is not in the cache, and --offline forbids to fetch it", printable(what), place.shown);
+        let message =
+            format!("{} of {} is not in the cache, and --offline forbids to fetch it", printable(what), place.shown);
         return Err(Diagnostic::new(codes::E0402, message).help("run `k8orc fetch` once with a network"));
     }
     let trouble = |e: io::Error| sources.cache.trouble("cannot be written to", &e);

@@ -72,7 +72,9 @@ fn one(sources: &Sources, package: &PinnedPackage) -> Result<DebFile, Diagnostic
         )
         .note(format!("k8orc.lock pins {}", printable(&package.filename)))
         .help("run `k8orc lock --update` to choose from what the archive has now, and review the new lock")
-        .help("or keep the lock and name a mirror in your settings that still has it, such as a snapshot of the archive")),
+        .help(
+            "or keep the lock and name a mirror in your settings that still has it, such as a snapshot of the archive",
+        )),
         Outcome::Wrong(found) => Err(Diagnostic::new(
             codes::E0463,
             format!("{name} {version} of the archive {} is not the file that is pinned", place.shown),

@@ -250,7 +250,9 @@ mod tests {
     #[test]
     fn the_newest_of_all_listings_counts() {
         let mut index = Index::new("amd64");
-        index.add(listing(&[("a", "1.10", "Provides: v,\n w (= 2),\n x:any"), ("b", "1", "Essential: yes")]), 0, "one").unwrap();
+        index
+            .add(listing(&[("a", "1.10", "Provides: v,\n w (= 2),\n x:any"), ("b", "1", "Essential: yes")]), 0, "one")
+            .unwrap();
         index.add(listing(&[("a", "1.9", ""), ("b", "1", ""), ("c", "1", "Architecture: arm64")]), 1, "two").unwrap();
         let a = index.candidate("a").unwrap().unwrap();
         assert_eq!((a.version.as_str(), a.file.unwrap().pocket), ("1.10", 0));

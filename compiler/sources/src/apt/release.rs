@@ -123,12 +123,16 @@ pub(crate) fn read(
             .note(format!("it was made {shown_date}; who serves it may hold security updates back"))
             .help("use a mirror that is up to date; a snapshot is accepted only where that is asked for"));
     }
-    let before = request.since.iter().find(|p| (p.archive.as_str(), p.suite.as_str()) == (pocket.archive, &pocket.suite));
+    let before =
+        request.since.iter().find(|p| (p.archive.as_str(), p.suite.as_str()) == (pocket.archive, &pocket.suite));
     if let Some(before) = before.filter(|before| before.date > made) {
-        return Err(Diagnostic::new(codes::E0456, format!("{what} is older than the one that k8orc.lock was made with"))
-            .note(format!("served now: {shown_date} ({made} seconds since 1970)"))
-            .note(format!("in the lock: {} seconds since 1970", before.date))
-            .help("use a mirror that is up to date; if going back is meant, remove the lock's entry first"));
+        return Err(Diagnostic::new(
+            codes::E0456,
+            format!("{what} is older than the one that k8orc.lock was made with"),
+        )
+        .note(format!("served now: {shown_date} ({made} seconds since 1970)"))
+        .note(format!("in the lock: {} seconds since 1970", before.date))
+        .help("use a mirror that is up to date; if going back is meant, remove the lock's entry first"));
     }
     let files = list(value("SHA256").unwrap_or_default()).map_err(bad)?;
     Ok(Release {
@@ -166,8 +170,7 @@ fn list(text: &str) -> Result<BTreeMap<String, (u64, Digest)>, String> {
 
 /// Seconds since 1970 of `Sat, 21 Nov 2026 09:15:44 UTC` (RFC 5322 with the zones that archives use).
 fn parse_date(text: &str) -> Option<i64> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let rest = text.split_once(',').map_or(text, |(_, rest)| rest);
     let words: Vec<&str> = rest.split_whitespace().collect();
     let [day, month, year, clock, zone] = words.as_slice() else { return None };
@@ -232,7 +235,8 @@ mod tests {
     fn lists_are_read_strictly() {
         let hash = "a".repeat(64);
         assert_eq!(list(&format!("\n {hash} 5 main/Packages\n")).unwrap().len(), 1);
-        for bad in [String::new(), format!("{hash} x p"), format!("{hash} 1"), format!("{hash} 1 p q"), "zz 1 p".into()] {
+        for bad in [String::new(), format!("{hash} x p"), format!("{hash} 1"), format!("{hash} 1 p q"), "zz 1 p".into()]
+        {
             assert!(list(&bad).is_err(), "{bad}");
         }
         let twice = format!("{hash} 5 p\n{hash} 6 p\n");

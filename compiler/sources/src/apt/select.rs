@@ -112,7 +112,9 @@ impl<'i> Selection<'i> {
         let error = Diagnostic::new(codes::E0460, format!("the suite has no package `{}`", printable(name)));
         Err(match super::near::nearest(name, self.index.names()) {
             Some(near) => error.help(format!("did you mean `{near}`?")),
-            None if !is_package_name(name) => error.help("give the name of a package alone, without version or architecture"),
+            None if !is_package_name(name) => {
+                error.help("give the name of a package alone, without version or architecture")
+            }
             None => error.help("look for its name on the distribution's site, or in another suite"),
         })
     }
@@ -281,14 +283,19 @@ impl<'i> Selection<'i> {
                 error = error.note(format!("the suite has {} {}", candidate.name, candidate.version));
             }
         }
-        error.help("leave out the package that is asked for, or use another suite; in sid such gaps close in a day or two")
+        error.help(
+            "leave out the package that is asked for, or use another suite; in sid such gaps close in a day or two",
+        )
     }
 
     /// E0467.
     fn outdated(&self, by: &str, installed: &Candidate, candidate: &Candidate, relation: &Relation) -> Diagnostic {
         Diagnostic::new(codes::E0467, format!("`{by}` needs `{relation}`, and the base has {}", installed.version))
             .note(format!("wanted by: {}", self.chain(by)))
-            .note(format!("the suite has {} {}; packages of a base are not replaced", candidate.name, candidate.version))
+            .note(format!(
+                "the suite has {} {}; packages of a base are not replaced",
+                candidate.name, candidate.version
+            ))
             .help("use a newer base image of the same suite, or `apt:SUITE` as the base")
     }
 }

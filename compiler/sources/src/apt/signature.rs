@@ -89,11 +89,11 @@ impl Keyring {
     fn one(&self, signature: &Signature, text: &[u8], now: i64) -> Result<Option<String>, Fault> {
         for key in &self.keys {
             if names(signature, &key.primary_key) {
-                return good(signature, &key.primary_key, text, now, || primary_life(key)).map(Some);
+                return good(signature, &key.primary_key, text, now, || primary_life(key, true)).map(Some);
             }
             for subkey in &key.public_subkeys {
                 if names(signature, &subkey.key) {
-                    let life = || primary_life(key).within(subkey_life(key, subkey));
+                    let life = || primary_life(key, false).within(subkey_life(key, subkey));
                     return good(signature, &subkey.key, text, now, life).map(Some);
                 }
             }
@@ -149,7 +149,13 @@ fn good(
     let name = format!("{:X}", key.fingerprint());
     let strong = matches!(
         signature.hash_alg(),
-        Some(HashAlgorithm::Sha256 | HashAlgorithm::Sha384 | HashAlgorithm::Sha512 | HashAlgorithm::Sha3_256 | HashAlgorithm::Sha3_512)
+        Some(
+            HashAlgorithm::Sha256
+                | HashAlgorithm::Sha384
+                | HashAlgorithm::Sha512
+                | HashAlgorithm::Sha3_256
+                | HashAlgorithm::Sha3_512
+        )
     );
     if !strong || !matches!(signature.typ(), Some(SignatureType::Text | SignatureType::Binary)) {
         return Err(Fault::Weak { key: name });
@@ -193,13 +199,18 @@ fn end(start: Option<u32>, seconds: Option<u32>) -> Option<i64> {
     Some(i64::from(start?).saturating_add(i64::from(seconds)))
 }
 
-/// What the newest valid self-signature of a primary key says.
-fn primary_life(key: &SignedPublicKey) -> Life {
+/// What the newest valid self-signature of a primary key says; whether it may sign texts counts where it does so
+/// itself.
+fn primary_life(key: &SignedPublicKey, signs: bool) -> Life {
     let primary = &key.primary_key;
-    if key.details.revocation_signatures.iter().any(|revocation| revocation.verify_key(primary).is_ok()) {
+    // Debian's keys name others who may revoke them, whose keys are not here: a revocation is believed unverified.
+    if !key.details.revocation_signatures.is_empty() {
         return Life::Revoked;
     }
-    let direct = key.details.direct_signatures.iter().filter(|signature| signature.verify_key(primary).is_ok());
+    // A signature on the key itself may say no more than who may revoke it.
+    let says = |signature: &&Signature| signature.key_flags().sign() || signature.key_expiration_time().is_some();
+    let direct = key.details.direct_signatures.iter().filter(says);
+    let direct = direct.filter(|signature| signature.verify_key(primary).is_ok());
     let users = key.details.users.iter().flat_map(|user| {
         user.signatures.iter().filter(move |signature| {
             // A certificate revocation takes a name away and says nothing about the key's time.
@@ -207,7 +218,7 @@ fn primary_life(key: &SignedPublicKey) -> Life {
                 && signature.verify_certification(primary, Tag::UserId, &user.id).is_ok()
         })
     });
-    life_of(direct.chain(users), primary, |signature| signature.key_flags().sign())
+    life_of(direct.chain(users), primary, |signature| !signs || signature.key_flags().sign())
 }
 
 /// What the newest valid binding of a subkey says; one that signs has signed that it belongs here.

@@ -37,9 +37,8 @@ pub struct CacheStats {
 impl CacheStats {
     /// All of it.
     pub fn total(&self) -> Tally {
-        [self.blobs, self.debs, self.layers, self.outputs, self.stamps].iter().fold(Tally::default(), |sum, one| Tally {
-            entries: sum.entries.saturating_add(one.entries),
-            bytes: sum.bytes.saturating_add(one.bytes),
+        [self.blobs, self.debs, self.layers, self.outputs, self.stamps].iter().fold(Tally::default(), |sum, one| {
+            Tally { entries: sum.entries.saturating_add(one.entries), bytes: sum.bytes.saturating_add(one.bytes) }
         })
     }
 }

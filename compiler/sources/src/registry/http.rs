@@ -184,9 +184,7 @@ impl Http {
                 Ok(build(&self.settings, proxy(&self.settings, &HTTPS_PROXY)?, roots))
             })
         } else {
-            self.plain.get_or_init(|| {
-                Ok(build(&self.settings, proxy(&self.settings, &HTTP_PROXY)?, RootCerts::WebPki))
-            })
+            self.plain.get_or_init(|| Ok(build(&self.settings, proxy(&self.settings, &HTTP_PROXY)?, RootCerts::WebPki)))
         };
         made.as_ref().map_err(Clone::clone)
     }
