@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod apt;
+mod apt_archive;
+mod apt_choice;
 mod apt_peer;
 mod auth;
 mod faulty;
