@@ -110,11 +110,11 @@ impl<'i> Selection<'i> {
             return Ok(only);
         }
         let error = Diagnostic::new(codes::E0460, format!("the suite has no package `{}`", printable(name)));
+        if !is_package_name(name) {
+            return Err(error.help("give the name of a package alone, without version or architecture"));
+        }
         Err(match super::near::nearest(name, self.index.names()) {
             Some(near) => error.help(format!("did you mean `{near}`?")),
-            None if !is_package_name(name) => {
-                error.help("give the name of a package alone, without version or architecture")
-            }
             None => error.help("look for its name on the distribution's site, or in another suite"),
         })
     }

@@ -62,7 +62,9 @@ fn policies_forbid_to_ask() {
 fn unknown_suites() {
     let archive = Archive::small();
     let place = Place::new(&archive.serve(), &archive.key);
-    for (suite, help) in [("trixi", "apt:trixie"), ("stable", "code name"), ("unstable", "apt:sid"), ("\u{1b}[m", "base image")] {
+    for (suite, help) in
+        [("trixi", "apt:trixie"), ("stable", "code name"), ("unstable", "apt:sid"), ("\u{1b}[m", "base image")]
+    {
         let error =
             place.sources(NetPolicy::default()).apt().resolve(&AptRequest { suite, ..request(&[]) }).unwrap_err();
         assert_eq!(error.code, codes::E0450);
@@ -76,7 +78,8 @@ fn archives_on_bad_days() {
     // An error that stays.
     let archive = Archive::small();
     let server = Server::start(|_, _| Say::status(503).header("Retry-After", "0"));
-    let error = Place::new(&server, &archive.key).sources(NetPolicy::default()).apt().resolve(&request(&[])).unwrap_err();
+    let error =
+        Place::new(&server, &archive.key).sources(NetPolicy::default()).apt().resolve(&request(&[])).unwrap_err();
     assert_eq!((error.code, error.code.exit()), (codes::E0451, 3));
     // Nothing there at all; then the lists are not there.
     for missing in ["dists/sid/InRelease", LISTS] {
@@ -89,7 +92,7 @@ fn archives_on_bad_days() {
     plain.files.retain(|path, _| !path.contains("by-hash"));
     let server = Server::start(move |request, before| match before {
         0 => Say::status(500),
-        1 => Say { cut: Some(20), ..plain.answer(request) },
+        1 if !request.line.contains("by-hash") => Say { cut: Some(20), ..plain.answer(request) },
         _ => plain.answer(request),
     });
     let place = Place::new(&server, &archive.key);
@@ -99,8 +102,7 @@ fn archives_on_bad_days() {
     let address = other.address.clone();
     let server = Server::start(move |request, _| {
         let path = request.line.split(' ').nth(1).unwrap_or_default();
-        let path = if path.ends_with(".deb") { format!("http://nobody.invalid{path}") } else { path.to_owned() };
-        Say::status(302).header("Location", &format!("http://{address}{path}").replace(&format!("{address}http://"), ""))
+        Say::status(302).header("Location", &format!("http://{address}{path}"))
     });
     let place = Place::new(&server, &archive.key);
     assert_eq!(place.sources(NetPolicy::default()).apt().resolve(&request(&[])).unwrap().packages.len(), 1);

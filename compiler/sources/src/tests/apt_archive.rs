@@ -41,8 +41,7 @@ pub fn certify(key: &mut SignedSecretKey, seconds: Option<u32>) {
     }
     let public = key.primary_key.public_key().clone();
     let id = key.details.users[0].id.clone();
-    let signature =
-        config.sign_certification(&key.primary_key, &public, &Password::empty(), Tag::UserId, &id).unwrap();
+    let signature = config.sign_certification(&key.primary_key, &public, &Password::empty(), Tag::UserId, &id).unwrap();
     key.details.users[0].signatures = vec![signature];
 }
 

@@ -68,7 +68,11 @@ fn selections_that_fail() {
         ("mta", codes::E0460, &["more than one", "m1, m2"]),
         ("base=1", codes::E0460, &["without version"]),
         ("\u{1b}[31m", codes::E0460, &["\\u{1b}[31m"]),
-        ("top", codes::E0461, &["`nginx-common (>= 2)` or `absent`", "top (asked for) → nginx-light", "nginx-common 1"]),
+        (
+            "top",
+            codes::E0461,
+            &["`nginx-common (>= 2)` or `absent`", "top (asked for) → nginx-light", "nginx-common 1"],
+        ),
         ("pair", codes::E0462, &["`left` conflicts with `right`", "as `right-api`", "pair (asked for) → right"]),
         ("breaker", codes::E0462, &["`breaker` breaks `broken`", "broken 1.5"]),
     ] {
