@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod apt;
-mod apt_archive;
+pub(crate) mod apt_archive;
 mod apt_choice;
 mod apt_peer;
 mod auth;

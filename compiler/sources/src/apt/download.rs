@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use diag::{Diagnostic, codes, text::printable};
@@ -56,10 +57,9 @@ pub(crate) fn download(
     }
     let trouble = |e: io::Error| sources.cache.trouble("cannot be written to", &e);
     let part_path = path.with_extension("part");
-    let part = File::options().create(true).truncate(false).read(true).write(true).open(&part_path).map_err(trouble)?;
-    // Another build may fetch the same file: the second waits, and then finds it.
-    rustix::fs::flock(&part, FlockOperation::LockExclusive).map_err(|e| trouble(e.into()))?;
+    let part = lock_part(&part_path).map_err(trouble)?;
     if let Some(file) = cached(sources, wanted, path)? {
+        let _ = fs::remove_file(&part_path);
         return Ok(Outcome::Here(file));
     }
     let mut fetching = Fetching { sources, place, wanted, part, offset: 0, hash: Sha256::new() };
@@ -82,6 +82,19 @@ pub(crate) fn download(
                 Step::Wrong(found) => Outcome::Wrong(found),
                 _ => Outcome::Gone,
             })
+        }
+    }
+}
+
+/// Opens the file that is being fetched. Another build may fetch the same: the second waits, and then finds it. The
+/// first may also have removed it: a name that leads to another file by now is opened anew.
+fn lock_part(path: &Path) -> io::Result<File> {
+    loop {
+        let part = File::options().create(true).truncate(false).read(true).write(true).open(path)?;
+        rustix::fs::flock(&part, FlockOperation::LockExclusive)?;
+        let (ours, there) = (part.metadata()?, fs::metadata(path));
+        if there.is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
+            return Ok(part);
         }
     }
 }

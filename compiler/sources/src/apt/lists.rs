@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 
 use diag::{Diagnostic, codes, text::printable};
+use formats::codec::{Codec, decoder, xz_decoder};
 
 use super::archive::{Place, Pocket};
 use super::download::{Outcome, Wanted, download};
@@ -12,8 +13,6 @@ use crate::Sources;
 
 /// Largest list, as it is stored and expanded: Debian's has 57 MB, Ubuntu's universe 80.
 const MAX_LIST: u64 = 1 << 30;
-/// Memory for xz, in KiB: `xz -9` needs 65 MiB.
-const XZ_KIB: u32 = 256 << 10;
 
 /// The lists of all components, with a name for messages.
 ///
@@ -77,8 +76,8 @@ fn one(
 fn expand(file: File, form: &str, limit: u64) -> io::Result<Vec<u8>> {
     let file = BufReader::with_capacity(64 << 10, file);
     let reader: Box<dyn Read> = match form {
-        "xz" => Box::new(lzma_rust2::XzReader::new_mem_limit(file, true, XZ_KIB)),
-        "gz" => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
+        "xz" => xz_decoder(file),
+        "gz" => decoder(Codec::Gzip, file)?,
         _ => Box::new(file),
     };
     let mut text = Vec::new();

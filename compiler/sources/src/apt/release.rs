@@ -242,4 +242,41 @@ mod tests {
         let twice = format!("{hash} 5 p\n{hash} 6 p\n");
         assert!(list(&twice).unwrap_err().contains("twice"));
     }
+
+    #[test]
+    fn whatever_a_mirror_sends_is_an_error_or_the_signed_text() {
+        let archive = crate::tests::apt_archive::Archive::small();
+        let good = archive.files["dists/sid/InRelease"].clone();
+        let key = archive.key.to_public_key();
+        let keys = pgp::ser::Serialize::to_bytes(&key).unwrap();
+        let keyring = Keyring::read(std::slice::from_ref(&keys)).unwrap();
+        let pocket = crate::apt::archive::suite("sid").unwrap().pockets("amd64").remove(0);
+        let request = crate::tests::apt_archive::request(&[]);
+        let wanted = read(&good, &keyring, &pocket, &request, "x").unwrap().files;
+        let mut state = 1u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 33).unwrap() % below
+        };
+        for _ in 0..2000 {
+            let mut bytes = good.clone();
+            for _ in 0..1 + random(3) {
+                let at = random(bytes.len());
+                match random(4) {
+                    0 => bytes[at] = u8::try_from(random(256)).unwrap(),
+                    1 => bytes.insert(at, b"\n- \t=A\0"[random(7)]),
+                    2 => drop(bytes.remove(at)),
+                    _ => bytes.truncate(at.max(1)),
+                }
+            }
+            // White space at line ends and the armour's own lines are not signed.
+            if let Ok(release) = read(&bytes, &keyring, &pocket, &request, "x") {
+                assert_eq!(release.files, wanted);
+            }
+            let mut damaged = keys.clone();
+            let at = random(damaged.len());
+            damaged[at] = u8::try_from(random(256)).unwrap();
+            let _ = Keyring::read(&[damaged]).map(|keyring| keyring.verify(std::str::from_utf8(&good).unwrap(), 0));
+        }
+    }
 }

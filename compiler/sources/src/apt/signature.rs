@@ -1,9 +1,12 @@
 //! Clear-signed text: who signed it, and whether that key may still be believed (RFC 9580 §7, §5.2.3, §10).
 
+use std::io::{BufRead, BufReader};
+
 use diag::text::printable;
+use pgp::armor::Dearmor;
 use pgp::composed::{CleartextSignedMessage, Deserializable, SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;
-use pgp::packet::{Signature, SignatureType};
+use pgp::packet::{Packet, PacketParser, Signature, SignatureType};
 use pgp::types::{KeyDetails, Tag, VerifyingKey};
 
 /// Why a text is not believed, the worst that its signatures gave.
@@ -47,11 +50,15 @@ impl Keyring {
     pub(crate) fn read(files: &[Vec<u8>]) -> Result<Keyring, String> {
         let mut keys = Vec::new();
         for bytes in files {
-            let found: Result<Vec<_>, _> = if bytes.trim_ascii_start().starts_with(b"-----BEGIN") {
-                SignedPublicKey::from_armor_many(bytes.as_slice()).and_then(|(keys, _)| keys.collect())
+            let packets: Box<dyn BufRead> = if bytes.trim_ascii_start().starts_with(b"-----BEGIN") {
+                Box::new(BufReader::new(Dearmor::new(bytes.trim_ascii_start())))
             } else {
-                SignedPublicKey::from_bytes_many(bytes.as_slice()).and_then(|keys| keys.collect())
+                Box::new(bytes.as_slice())
             };
+            // Ubuntu's keyring is a copy of gpg's own file: between a name and its signature stand packets of gpg's
+            // about trust, which belong to no key (RFC 9580 §5.10).
+            let packets = PacketParser::new(packets).filter(|packet| !matches!(packet, Ok(Packet::Trust(_))));
+            let found: Result<Vec<_>, _> = SignedPublicKey::from_packets(packets.peekable()).collect();
             let found = found.map_err(|e| printable(&e.to_string()))?;
             if found.is_empty() {
                 return Err("it holds no key".to_owned());
@@ -250,6 +257,64 @@ fn life_of<'a>(
         Some(newest) => {
             let seconds = newest.key_expiration_time().map(|d| d.as_secs());
             end(Some(key.created_at().as_secs()), seconds).map_or(Life::Unlimited, Life::Until)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+    use crate::apt::archive::Family;
+
+    #[test]
+    fn the_keyrings_hold_what_the_distributions_announce() {
+        for (family, keys) in [
+            (
+                Family::Debian,
+                &[
+                    "1F89983E0081FDE018F3CC9673A4F27B8DD47936",
+                    "AC530D520F2F3269F5E98313A48449044AAD5C5D",
+                    "A4285295FC7B1A81600062A9605C66F00D6C9793",
+                    "4D64FEC119C2029067D6E791F8D2585B8783D481",
+                    "B8B80B5B623EAB6AD8775C45B7C5D7D6350947F8",
+                    "05AB90340C0C5E797F44A8C8254CF3B5AEC0A8F0",
+                    "04B54C3CDCA79751B16BC6B5225629DF75B188BD",
+                    "5E04A1E3223A19A20706E20F9904613D4CCE68C6",
+                    "41587F7DB8C774BCCF131416762F67A0B2C39DE4",
+                ][..],
+            ),
+            (
+                Family::Ubuntu,
+                &[
+                    "790BC7277767219C42C86F933B4FE6ACC0B21F32",
+                    "843938DF228D22F7B3742BC0D94AA3F0EFE21092",
+                    "F6ECB3762474EDA9D21B7022871920D1991BC93C",
+                ],
+            ),
+        ] {
+            let ring = Keyring::read(&[family.keys().to_vec()]).unwrap();
+            let found: Vec<String> = ring.keys.iter().map(|k| format!("{:X}", k.primary_key.fingerprint())).collect();
+            assert_eq!(found, keys);
+            for key in &ring.keys {
+                // 2026-11-24: each may sign, and so may its subkeys.
+                let until =
+                    |life| matches!(life, Life::Unlimited) || matches!(life, Life::Until(at) if at > 1_795_500_000);
+                assert!(until(primary_life(key, true)), "{:X}", key.primary_key.fingerprint());
+                for subkey in &key.public_subkeys {
+                    assert!(until(subkey_life(key, subkey)), "{:X}", subkey.key.fingerprint());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn keys_are_read_in_both_forms() {
+        let key = crate::tests::apt_archive::key().to_public_key();
+        let armoured = key.to_armored_bytes(None.into()).unwrap();
+        assert_eq!(Keyring::read(&[armoured]).unwrap().keys.len(), 1);
+        for bad in [&b""[..], b"junk", b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n"] {
+            assert!(Keyring::read(&[bad.to_vec()]).is_err());
         }
     }
 }

@@ -367,3 +367,20 @@ fn settings_that_are_wrong() {
         assert_eq!(sources.apt().resolve(&request(&[])).unwrap_err().code, codes::E0465, "{keyring}");
     }
 }
+
+#[test]
+fn builds_at_once_fetch_the_same_packages_once() {
+    let archive = Archive::small();
+    let server = archive.serve();
+    let place = Place::new(&server, &archive.key);
+    let wanted = roots(&["web"]);
+    let pin = place.sources(NetPolicy::default()).apt().resolve(&request(&wanted)).unwrap();
+    std::thread::scope(|scope| {
+        let builds: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| place.sources(NetPolicy::default()).apt().open(&pin).unwrap())).collect();
+        let all: Vec<_> = builds.into_iter().map(|build| build.join().unwrap()).collect();
+        assert!(all.iter().all(|debs| *debs == all[0]));
+    });
+    assert_eq!(server.count("GET /debian/pool/"), 3);
+    assert_eq!(fs::read_dir(place.dir.path().join("cache/debs")).unwrap().count(), 3);
+}

@@ -110,7 +110,7 @@ impl Peer {
              Dir::Etc::sourcelist \"{0}/etc/sources.list\";\nDir::Etc::sourceparts \"/dev/null\";\n\
              Dir::State \"{0}\";\nDir::State::lists \"{0}/lists\";\nDir::State::status \"{0}/dpkg/status\";\n\
              Dir::Cache \"{0}/cache\";\nAPT::Sandbox::User \"root\";\nAcquire::Languages \"none\";\n\
-             pkgCacheGen::ForceEssential \",\";\n\
+             Acquire::Check-Valid-Until \"false\";\npkgCacheGen::ForceEssential \",\";\n\
              Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled \"false\";\n",
             dir.display()
         );
@@ -226,6 +226,12 @@ fn bookworm_is_chosen_as_apt_chooses() {
 #[test]
 fn another_architecture_is_chosen_as_apt_chooses() {
     let wrong = differences("trixie", "arm64", &SETS[..8]);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn sid_is_chosen_as_apt_chooses() {
+    let wrong = differences("sid", "amd64", &SETS[..8]);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
