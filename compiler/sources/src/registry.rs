@@ -15,6 +15,7 @@ mod blob;
 mod challenge;
 mod credentials;
 mod http;
+mod names;
 mod push;
 mod url;
 

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use diag::{Diagnostic, codes, text::printable};
 use ureq::http::{HeaderMap, Request};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body, Proxy, SendBody};
 
+use super::names::Names;
 use super::url::Url;
 use crate::settings::Settings;
 
@@ -192,7 +194,7 @@ impl Http {
 
 fn build(settings: &Settings, proxy: Option<Proxy>, roots: RootCerts) -> Agent {
     let patience = Some(settings.timeout);
-    Agent::config_builder()
+    let config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .proxy(proxy)
@@ -204,8 +206,8 @@ fn build(settings: &Settings, proxy: Option<Proxy>, roots: RootCerts) -> Agent {
         .timeout_per_write(patience)
         .max_idle_age(Duration::from_secs(10))
         .tls_config(TlsConfig::builder().root_certs(roots).build())
-        .build()
-        .into()
+        .build();
+    Agent::with_parts(config, DefaultConnector::default(), Names::default())
 }
 
 /// Statuses that may be gone a moment later.
