@@ -5,6 +5,8 @@
 
 /// gzip and zstd streams, recognised by their first bytes; the block-parallel gzip writer.
 pub mod codec;
+/// Debian binary packages: the ar container, its control archive, its data archive.
+pub mod deb;
 /// Debian control stanzas (`status`, `Packages`, `Release`), raw bytes kept.
 pub mod deb822;
 /// dpkg's database: packages, versions, relations, `info/*`, diversions, overrides, alternatives.

@@ -22,6 +22,7 @@ mod time;
 mod walk;
 
 pub(crate) use image::{Document, document};
+pub(crate) use time::seconds;
 
 /// What a base is called in the lock, in reports and annotations.
 pub fn name(base: &BaseRef) -> Result<String, Diagnostic> {

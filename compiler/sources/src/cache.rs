@@ -1,7 +1,8 @@
 //! The content-addressed cache: `$K8ORC_CACHE`, `$XDG_CACHE_HOME/k8orc` or `~/.cache/k8orc`.
 //!
 //! ```text
-//! blobs/sha256/HEX     manifests and configurations, by their digest; written here
+//! blobs/sha256/HEX     manifests, configurations and package lists, by their digest; written here
+//! debs/HEX             Debian packages, by their digest; HEX.part is one that is being fetched
 //! layers/DIFF-ID/      decompressed, indexed layers; written by crate image
 //! outputs/RECIPE/      compressed result layers; written by crate image
 //! builds/HEX           what a build read and wrote, and how it looked; written by the driver
@@ -37,7 +38,7 @@ pub const DEFAULT_LIMIT: u64 = 10 << 30;
 /// Longest record of a build that is read, in bytes: paths of some hundred thousand files.
 const MAX_RECORD: u64 = 64 << 20;
 
-const FOLDERS: [&str; 6] = ["blobs/sha256", "builds", "layers", "outputs", "stamps", "tmp"];
+const FOLDERS: [&str; 7] = ["blobs/sha256", "builds", "debs", "layers", "outputs", "stamps", "tmp"];
 
 /// The cache of one user; cheap to clone.
 #[derive(Debug, Clone)]
@@ -194,11 +195,17 @@ impl Cache {
         let _ = File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
     }
 
-    fn blob_path(&self, digest: Digest) -> PathBuf {
+    pub(crate) fn blob_path(&self, digest: Digest) -> PathBuf {
         self.dir.join("blobs/sha256").join(digest.hex())
     }
 
-    fn trouble(&self, what: &str, error: &io::Error) -> Diagnostic {
+    /// Where a Debian package of this digest is, or would be.
+    pub(crate) fn deb_path(&self, digest: Digest) -> PathBuf {
+        self.dir.join("debs").join(digest.hex())
+    }
+
+    /// E0420 with what could not be done.
+    pub(crate) fn trouble(&self, what: &str, error: &io::Error) -> Diagnostic {
         let shown = printable(&self.dir.display().to_string());
         Diagnostic::new(codes::E0420, format!("the cache in {shown} {what}: {error}"))
             .help("make room or set K8ORC_CACHE to a directory that can be written to")

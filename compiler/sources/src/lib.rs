@@ -7,6 +7,7 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
+mod apt;
 mod bases;
 pub mod cache;
 mod local;
@@ -28,6 +29,7 @@ use plan::facts::BaseIdentity;
 use plan::platform::Platform;
 use serde_json::Value;
 
+pub use apt::{Apt, AptPin, AptRequest, Catalogue, DebFile, PinnedArchive, PinnedPackage};
 pub use bases::name;
 pub use cache::{Cache, CacheStats, CacheUse, GcReport};
 pub use reference::{Reference, ReferenceError, ReferenceFault};

@@ -15,12 +15,14 @@ mod blob;
 mod challenge;
 mod credentials;
 mod http;
+mod names;
 mod push;
 mod url;
 
 pub(crate) use blob::Blob;
-pub(crate) use http::Http;
+pub(crate) use http::{Answer, Ask, Http, Payload, unreachable};
 pub(crate) use push::push;
+pub(crate) use url::Url;
 
 #[cfg(test)]
 pub(crate) fn parse_url(text: &str) -> Option<Url> {
@@ -34,8 +36,7 @@ pub(crate) fn parse_challenge(text: &str) {
 
 use crate::reference::Reference;
 use crate::settings::Settings;
-use http::{ATTEMPTS, Answer, Ask, Payload, insecure, unreachable};
-use url::Url;
+use http::{ATTEMPTS, insecure};
 
 /// Redirects that are followed one after the other.
 const MAX_REDIRECTS: u32 = 5;

@@ -23,6 +23,12 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// What may be fetched and resolved.
     pub policy: NetPolicy,
+    /// Where a distribution's archive is fetched from instead of its public host: the name of the archive
+    /// (`debian`, `debian-security`, `ubuntu`, `ubuntu-ports`) and a base URL that has `dists/` and `pool/` below it.
+    pub mirrors: BTreeMap<String, String>,
+    /// Files of OpenPGP keys (binary or armoured) that are trusted for an archive besides the distribution's own:
+    /// for a mirror that signs anew.
+    pub keyrings: BTreeMap<String, PathBuf>,
     /// Pause before the first repetition of a failed exchange; it doubles.
     pub backoff: Duration,
     /// How long a server may be silent: while connecting, answering, or between two reads.
@@ -32,7 +38,15 @@ pub struct Settings {
 impl Settings {
     /// The usual patience with this environment.
     pub fn new(env: BTreeMap<String, String>, policy: NetPolicy) -> Settings {
-        Settings { env, ca_file: None, policy, backoff: Duration::from_millis(500), timeout: Duration::from_secs(60) }
+        Settings {
+            env,
+            ca_file: None,
+            policy,
+            mirrors: BTreeMap::new(),
+            keyrings: BTreeMap::new(),
+            backoff: Duration::from_millis(500),
+            timeout: Duration::from_secs(60),
+        }
     }
 
     /// A variable that is set and not empty.

@@ -8,8 +8,10 @@ use crate::tar;
 mod block_gzip;
 #[cfg(test)]
 mod tests;
+mod xz;
 
 pub use block_gzip::{BLOCK_SIZE, BlockGzip, Summary};
+pub use xz::xz_decoder;
 
 /// The compression of a layer or an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use diag::{Diagnostic, codes};
 
+mod apt;
 mod read;
 #[cfg(test)]
 mod tests;
 mod write;
+
+pub use apt::{LockedArchive, LockedPackage};
 
 /// The version of the format that is written; also the oldest that is read.
 pub const VERSION: u32 = 1;
@@ -29,6 +32,8 @@ pub struct Lock {
     pub epoch: i64,
     /// Bases.
     pub bases: Vec<LockedBase>,
+    /// Packages of archives that were chosen for bases.
+    pub selections: Vec<LockedSelection>,
     /// Ids in use.
     pub ids: Vec<LockedId>,
     /// Ids of declarations that are gone; given to nobody else, because volumes may hold files of theirs.
@@ -50,6 +55,23 @@ pub struct LockedBase {
     pub diff_id: Option<String>,
     /// Seconds since 1970 at which the base was made, where it says so.
     pub created: Option<i64>,
+}
+
+/// The packages of an archive's suite that were chosen for one base, platform and list of names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LockedSelection {
+    /// The base: `apt:trixie`, or the image that packages are added to.
+    pub reference: String,
+    /// `linux/amd64`.
+    pub platform: String,
+    /// Code name of the suite.
+    pub suite: String,
+    /// What was asked for, sorted.
+    pub roots: Vec<String>,
+    /// The Release files that it was chosen from.
+    pub archives: Vec<LockedArchive>,
+    /// What was chosen, by name.
+    pub packages: Vec<LockedPackage>,
 }
 
 /// What an id belongs to.

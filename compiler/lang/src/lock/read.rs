@@ -6,7 +6,7 @@ use kdl::{KdlDocument, KdlNode, KdlValue};
 use super::{IDS, IdKind, Lock, LockedBase, LockedId, VERSION};
 
 /// Nodes of a lock of version 1.
-const NODES: &str = "compiler, stdlib, runtime, epoch, base, user, group, retired-user, retired-group";
+const NODES: &str = "compiler, stdlib, runtime, epoch, base, apt, user, group, retired-user, retired-group";
 
 impl Lock {
     /// Reads a lock. Another version and the marks of a merge are one error each, before everything else.
@@ -54,7 +54,7 @@ fn conflict(text: &str, file: FileId) -> Option<Span> {
     None
 }
 
-struct Reader {
+pub(super) struct Reader {
     file: FileId,
     out: Diagnostics,
 }
@@ -65,7 +65,7 @@ impl Reader {
         Span::new(self.file, name.offset(), name.offset() + name.len())
     }
 
-    fn wrong(&mut self, node: &KdlNode, message: impl Into<String>) {
+    pub(super) fn wrong(&mut self, node: &KdlNode, message: impl Into<String>) {
         let span = self.span(node);
         self.out.push(
             Diagnostic::new(codes::E0430, message)
@@ -147,6 +147,7 @@ impl Reader {
                         lock.bases.push(base);
                     }
                 }
+                "apt" => self.selection(node, &mut lock),
                 "user" | "group" | "retired-user" | "retired-group" => self.id(node, &mut lock),
                 other => {
                     let other = diag::text::printable(other);
@@ -176,7 +177,12 @@ impl Reader {
     }
 
     /// The arguments, when there are `count` of them and no properties but `properties`.
-    fn arguments<'n>(&mut self, node: &'n KdlNode, count: usize, properties: &[&str]) -> Option<Vec<&'n KdlValue>> {
+    pub(super) fn arguments<'n>(
+        &mut self,
+        node: &'n KdlNode,
+        count: usize,
+        properties: &[&str],
+    ) -> Option<Vec<&'n KdlValue>> {
         let arguments: Vec<&KdlValue> =
             node.entries().iter().filter(|e| e.name().is_none()).map(|e| e.value()).collect();
         let mut names: Vec<&str> = node.entries().iter().filter_map(|e| e.name()).map(|n| n.value()).collect();
@@ -192,7 +198,7 @@ impl Reader {
         Some(arguments)
     }
 
-    fn leaf(&mut self, node: &KdlNode) -> Option<()> {
+    pub(super) fn leaf(&mut self, node: &KdlNode) -> Option<()> {
         if node.children().is_some() {
             self.wrong(node, format!("`{}` has no children", node.name().value()));
             return None;
@@ -205,12 +211,12 @@ impl Reader {
         self.arguments(node, 1, &[])?.first().copied()
     }
 
-    fn one_text(&mut self, node: &KdlNode) -> Option<String> {
+    pub(super) fn one_text(&mut self, node: &KdlNode) -> Option<String> {
         let value = self.one(node)?;
         self.text(node, Some(value))
     }
 
-    fn text(&mut self, node: &KdlNode, value: Option<&KdlValue>) -> Option<String> {
+    pub(super) fn text(&mut self, node: &KdlNode, value: Option<&KdlValue>) -> Option<String> {
         let text = value.and_then(KdlValue::as_string).filter(|text| !text.is_empty());
         if text.is_none() {
             self.wrong(node, format!("`{}` holds something else than text", node.name().value()));
@@ -223,7 +229,7 @@ impl Reader {
         self.digest(node, value)
     }
 
-    fn digest(&mut self, node: &KdlNode, value: &KdlValue) -> Option<String> {
+    pub(super) fn digest(&mut self, node: &KdlNode, value: &KdlValue) -> Option<String> {
         let text = self.text(node, Some(value))?;
         let hex = text.strip_prefix("sha256:").unwrap_or_default();
         if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {

@@ -18,6 +18,29 @@ fn declared(kind: IdKind, name: &str) -> Declaration {
     Declaration { kind, name: name.into(), site: format!("spec.kdl#users/{name}") }
 }
 
+fn selection() -> LockedSelection {
+    let package = |name: &str, version: &str| LockedPackage {
+        name: name.into(),
+        version: version.into(),
+        architecture: "amd64".into(),
+        archive: "debian-security".into(),
+        size: 77_777,
+        digest: B.into(),
+        filename: format!("pool/main/{name}_{version}_amd64.deb"),
+    };
+    LockedSelection {
+        reference: "apt:trixie".into(),
+        platform: "linux/amd64".into(),
+        suite: "trixie".into(),
+        roots: vec!["nginx-light".into(), "redis".into()],
+        archives: vec![
+            LockedArchive { name: "debian".into(), suite: "trixie".into(), release: A.into(), date: 1_795_252_544 },
+            LockedArchive { name: "debian".into(), suite: "trixie-updates".into(), release: B.into(), date: 7 },
+        ],
+        packages: vec![package("libc6", "2.41-12"), package("nginx-light", "1:1.26~3+deb13u1")],
+    }
+}
+
 fn sample() -> Lock {
     let base = |reference: &str, platform: &str| LockedBase {
         reference: reference.into(),
@@ -41,6 +64,7 @@ fn sample() -> Lock {
             },
             base("docker.io/library/debian:trixie", "linux/amd64"),
         ],
+        selections: vec![LockedSelection { roots: Vec::new(), ..selection() }, selection()],
         ids: vec![id(IdKind::User, "web", 20_000), id(IdKind::Group, "web", 20_000)],
         retired: vec![id(IdKind::User, "old", 20_001)],
     }
@@ -59,9 +83,17 @@ fn what_is_printed_is_read_again() {
     assert_eq!(again.bases.len(), 3);
     assert_eq!(again.base(&lock.bases[0].reference, "linux/amd64"), Some(&lock.bases[0]));
     assert_eq!(again.retired, lock.retired);
+    assert_eq!(again.selection("apt:trixie", "linux/amd64", &selection().roots), Some(&selection()));
+    assert_eq!(again.selection("apt:trixie", "linux/arm64", &[]), None);
     let mut shuffled = lock;
     shuffled.bases.reverse();
     shuffled.ids.reverse();
+    shuffled.selections.reverse();
+    for one in &mut shuffled.selections {
+        one.roots.reverse();
+        one.archives.reverse();
+        one.packages.reverse();
+    }
     assert_eq!(shuffled.print(), text);
 }
 
@@ -69,6 +101,7 @@ fn what_is_printed_is_read_again() {
 fn a_lock_looks_like_this() {
     let mut lock = sample();
     lock.bases.remove(0);
+    lock.selections.remove(0);
     let text = lock.print().replace(A, "sha256:A").replace(B, "sha256:B");
     assert_eq!(
         text,
@@ -86,6 +119,14 @@ base "docker.io/library/debian:trixie" platform="linux/arm64" {
     digest "sha256:A"
     index "sha256:B"
     created 5
+}
+apt "apt:trixie" platform="linux/amd64" suite="trixie" {
+    root "nginx-light"
+    root "redis"
+    archive "debian" suite="trixie" date=1795252544 release="sha256:A"
+    archive "debian" suite="trixie-updates" date=7 release="sha256:B"
+    package "libc6" "2.41-12" arch="amd64" archive="debian-security" size=77777 digest="sha256:B" file="pool/main/libc6_2.41-12_amd64.deb"
+    package "nginx-light" "1:1.26~3+deb13u1" arch="amd64" archive="debian-security" size=77777 digest="sha256:B" file="pool/main/nginx-light_1:1.26~3+deb13u1_amd64.deb"
 }
 user "web" id=20000 site="spec.kdl#users/web"
 group "web" id=20000 site="spec.kdl#users/web"
@@ -113,6 +154,15 @@ fn mistakes_have_their_place() {
         ("id=20001", "id=0", "retired-user"),
         ("id=20001", "uid=20001", "retired-user"),
         ("platform=\"linux/arm64\"", "platform=\"linux/amd64\"", "base"),
+        ("    root \"redis\"\n", "    root\n", "root"),
+        ("    root \"redis\"\n", "    roots \"redis\"\n", "roots"),
+        ("    root \"nginx-light\"\n    root \"redis\"\n", "", "apt"),
+        ("date=1795252544", "date=-1", "archive"),
+        ("date=1795252544", "date=1 more=2", "archive"),
+        ("size=77777", "size=\"77777\"", "package"),
+        ("package \"libc6\"", "package \"z\"", "package"),
+        ("package \"libc6\" \"2.41-12\"", "package \"libc6\"", "package"),
+        ("platform=\"linux/amd64\" suite=\"trixie\"", "platform=\"linux/amd64\"", "apt"),
         ("k8orc-lock version=1", "k8orc version=1", "k8orc"),
         ("k8orc-lock version=1", "k8orc-lock", "k8orc-lock"),
     ] {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Lock, LockedId, VERSION};
+use super::{Lock, LockedId, LockedSelection, VERSION, apt};
 
 const HEAD: &str =
     "// Written by k8orc: commit it with the spec. `k8orc lock` completes it, `k8orc lock --update` renews it.\n";
@@ -38,6 +38,12 @@ impl Lock {
             }
             line("}".to_owned());
         }
+        let mut selections: Vec<&LockedSelection> = self.selections.iter().collect();
+        selections.sort();
+        selections.dedup();
+        for selection in selections {
+            apt::print(selection, &mut line);
+        }
         for (prefix, ids) in [("", &self.ids), ("retired-", &self.retired)] {
             let mut ids: Vec<&LockedId> = ids.iter().collect();
             ids.sort();
@@ -52,7 +58,7 @@ impl Lock {
 }
 
 /// A KDL string; control and direction characters are escaped, as KDL v2 demands and a review needs.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

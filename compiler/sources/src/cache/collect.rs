@@ -26,6 +26,8 @@ pub struct CacheStats {
     pub blobs: Tally,
     /// Records of builds.
     pub builds: Tally,
+    /// Debian packages.
+    pub debs: Tally,
     /// Indexed layers.
     pub layers: Tally,
     /// Compressed result layers.
@@ -37,7 +39,8 @@ pub struct CacheStats {
 impl CacheStats {
     /// All of it.
     pub fn total(&self) -> Tally {
-        [self.blobs, self.builds, self.layers, self.outputs, self.stamps].iter().fold(Tally::default(), |sum, one| {
+        let all = [self.blobs, self.builds, self.debs, self.layers, self.outputs, self.stamps];
+        all.iter().fold(Tally::default(), |sum, one| {
             Tally { entries: sum.entries.saturating_add(one.entries), bytes: sum.bytes.saturating_add(one.bytes) }
         })
     }
@@ -60,7 +63,7 @@ struct Entry {
     bytes: u64,
 }
 
-const KINDS: [&str; 5] = ["blobs/sha256", "builds", "layers", "outputs", "stamps"];
+const KINDS: [&str; 6] = ["blobs/sha256", "builds", "debs", "layers", "outputs", "stamps"];
 
 impl Cache {
     /// Counts what is there.
@@ -75,6 +78,7 @@ impl Cache {
         Ok(CacheStats {
             blobs: tally("blobs/sha256")?,
             builds: tally("builds")?,
+            debs: tally("debs")?,
             layers: tally("layers")?,
             outputs: tally("outputs")?,
             stamps: tally("stamps")?,

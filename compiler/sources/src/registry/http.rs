@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use diag::{Diagnostic, codes, text::printable};
 use ureq::http::{HeaderMap, Request};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body, Proxy, SendBody};
 
+use super::names::Names;
 use super::url::Url;
 use crate::settings::Settings;
 
@@ -23,6 +25,12 @@ const MAX_PEM: u64 = 16 << 20;
 /// Where distributions keep the bundle of the certificates they trust.
 const BUNDLES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
+
+/// Variables that name the proxy for https.
+const HTTPS_PROXY: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+/// Variables that name the proxy for plain http. `HTTP_PROXY` in capitals is what CGI makes of a request header
+/// (CVE-2016-5385), which does not reach a compiler.
+const HTTP_PROXY: [&str; 4] = ["http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"];
 
 /// What is asked.
 pub(crate) struct Ask<'a> {
@@ -87,11 +95,12 @@ pub(crate) struct Http {
     settings: Settings,
     https: OnceLock<Result<Agent, Diagnostic>>,
     loopback: OnceLock<Agent>,
+    plain: OnceLock<Result<Agent, Diagnostic>>,
 }
 
 impl Http {
     pub fn new(settings: Settings) -> Http {
-        Http { settings, https: OnceLock::new(), loopback: OnceLock::new() }
+        Http { settings, https: OnceLock::new(), loopback: OnceLock::new(), plain: OnceLock::new() }
     }
 
     /// One exchange, repeated a few times when the connection fails or the server says 408, 429 or 5xx.
@@ -100,6 +109,18 @@ impl Http {
     /// # Errors
     /// E0403 when the server cannot be reached, E0407 for plain http that is not to this machine.
     pub fn exchange(&self, ask: &Ask<'_>) -> Result<Answer, Diagnostic> {
+        if !ask.url.is_safe() {
+            return Err(insecure(&ask.url));
+        }
+        self.exchange_verified(ask)
+    }
+
+    /// As [`Http::exchange`], plain http to anybody included: for content whose signature or hash is checked, asked
+    /// for without credentials.
+    ///
+    /// # Errors
+    /// E0403.
+    pub fn exchange_verified(&self, ask: &Ask<'_>) -> Result<Answer, Diagnostic> {
         let mut attempt = 1;
         loop {
             let (text, pause) = match self.once(ask)? {
@@ -121,9 +142,6 @@ impl Http {
     }
 
     fn once(&self, ask: &Ask<'_>) -> Result<Result<Answer, String>, Diagnostic> {
-        if !ask.url.is_safe() {
-            return Err(insecure(&ask.url));
-        }
         let agent = self.agent(&ask.url)?;
         let mut request = Request::builder().method(ask.method).uri(ask.url.to_string());
         for (name, value) in &ask.headers {
@@ -159,20 +177,24 @@ impl Http {
     }
 
     fn agent(&self, url: &Url) -> Result<&Agent, Diagnostic> {
-        if !url.is_https() {
+        if !url.is_https() && url.is_safe() {
             return Ok(self.loopback.get_or_init(|| build(&self.settings, None, RootCerts::WebPki)));
         }
-        let made = self.https.get_or_init(|| {
-            let roots = roots(&self.settings)?;
-            Ok(build(&self.settings, proxy(&self.settings)?, roots))
-        });
+        let made = if url.is_https() {
+            self.https.get_or_init(|| {
+                let roots = roots(&self.settings)?;
+                Ok(build(&self.settings, proxy(&self.settings, &HTTPS_PROXY)?, roots))
+            })
+        } else {
+            self.plain.get_or_init(|| Ok(build(&self.settings, proxy(&self.settings, &HTTP_PROXY)?, RootCerts::WebPki)))
+        };
         made.as_ref().map_err(Clone::clone)
     }
 }
 
 fn build(settings: &Settings, proxy: Option<Proxy>, roots: RootCerts) -> Agent {
     let patience = Some(settings.timeout);
-    Agent::config_builder()
+    let config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .proxy(proxy)
@@ -184,8 +206,8 @@ fn build(settings: &Settings, proxy: Option<Proxy>, roots: RootCerts) -> Agent {
         .timeout_per_write(patience)
         .max_idle_age(Duration::from_secs(10))
         .tls_config(TlsConfig::builder().root_certs(roots).build())
-        .build()
-        .into()
+        .build();
+    Agent::with_parts(config, DefaultConnector::default(), Names::default())
 }
 
 /// Statuses that may be gone a moment later.
@@ -206,9 +228,8 @@ fn part(file: &File, start: u64, length: u64) -> std::io::Result<std::io::Take<F
     Ok(file.take(length))
 }
 
-/// The proxy for https: `HTTPS_PROXY`, else `ALL_PROXY`, in either letter case; `NO_PROXY` holds.
-fn proxy(settings: &Settings) -> Result<Option<Proxy>, Diagnostic> {
-    let names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+/// The proxy that the first set of these variables names; `NO_PROXY` holds.
+fn proxy(settings: &Settings, names: &[&str]) -> Result<Option<Proxy>, Diagnostic> {
     let Some((name, value)) = names.iter().find_map(|n| Some((n, settings.env(n)?))) else { return Ok(None) };
     let wrong = || {
         Diagnostic::new(codes::E0403, format!("the proxy that {name} names cannot be used"))
