@@ -26,6 +26,11 @@ fn append(tree: &mut Tree, path: &[u8], line: &str) -> Result<(), Failure> {
     tree.write(path, bytes).map(|_| ())
 }
 
+/// `dpkg-statoverride --update --add`: the line of the database; the change itself is made by the caller.
+pub(super) fn stat_override(tree: &mut Tree, line: &str) -> Result<(), Failure> {
+    append(tree, b"/var/lib/dpkg/statoverride", line)
+}
+
 /// A group with the first free id of 100 to 999; its id if it is there already.
 pub(super) fn system_group(tree: &mut Tree, name: &str) -> Result<u32, Failure> {
     let groups = passwd::groups(&text(tree, GROUP)).entries;
@@ -62,12 +67,8 @@ pub(super) fn system_user(tree: &mut Tree, user: &SystemUser) -> Result<(), Fail
     let (uid, gid) = match (&user.group, group) {
         (None, _) => (free_id(uid_taken)?, 65534),
         (Some(_), Some(group)) => (free_id(uid_taken)?, group.value.gid),
-        // `--group` with a new group: adduser takes one id that is free as both.
-        (Some(name), None) => {
-            let id = free_id(|id| uid_taken(id) || groups.iter().any(|g| g.value.gid == id))?;
-            group_of_id(tree, name, id)?;
-            (id, id)
-        }
+        // `--group` with a new group: each takes the first id that is free for it.
+        (Some(name), None) => (free_id(uid_taken)?, system_group(tree, name)?),
     };
     let SystemUser { name, gecos, home, shell, .. } = user;
     append(tree, PASSWD, &format!("{name}:x:{uid}:{gid}:{gecos}:{home}:{shell}"))?;

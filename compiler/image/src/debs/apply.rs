@@ -109,6 +109,13 @@ impl Scene<'_> {
                 let place = self.tree.follow(self.text(path).as_bytes())?;
                 self.set(&place, *mode, owner)?;
             }
+            Effect::Override(path, mode, owner) => {
+                let place = self.tree.follow(path.as_bytes())?;
+                self.set(&place, *mode, owner)?;
+                let line = format!("{} {mode:o} {path}", owner.replace(':', " "));
+                accounts::stat_override(self.tree, &line)?;
+            }
+            Effect::Alternative(words) => self.admin.alternatives.install(words)?,
             Effect::Empty(path, mode, owner) => {
                 let path = self.text(path);
                 if !self.tree.exists(path.as_bytes()) {

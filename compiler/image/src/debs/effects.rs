@@ -14,8 +14,9 @@ use diag::text::printable;
 use super::failure::Failure;
 
 /// Ours, by file name.
-const BUILT_IN: [(&str, &str); 2] = [
+const BUILT_IN: [(&str, &str); 3] = [
     ("essential.effects", include_str!("../../../../stdlib/modules/debian/effects/essential.effects")),
+    ("python.effects", include_str!("../../../../stdlib/modules/debian/effects/python.effects")),
     ("servers.effects", include_str!("../../../../stdlib/modules/debian/effects/servers.effects")),
 ];
 
@@ -24,6 +25,8 @@ const BUILT_IN: [(&str, &str); 2] = [
 pub(super) enum Effect {
     /// Every `update-alternatives --install` of the script.
     Alternatives,
+    /// One of them, where the script puts it together: the words after `--install`.
+    Alternative(Vec<String>),
     /// `[when-there PATH]`: the rest only when the path exists.
     WhenThere(String, Box<Effect>),
     /// From, to.
@@ -33,6 +36,8 @@ pub(super) enum Effect {
     /// Path, mode, `user:group`; `existing` too: chown and chmod.
     Directory(String, u32, String),
     Own(String, u32, String),
+    /// The same, as an override in dpkg's database.
+    Override(String, u32, String),
     /// An empty file unless it is there.
     Empty(String, u32, String),
     /// A link unless something is there; a link that replaces.
@@ -180,6 +185,8 @@ fn effect(line: &str) -> Option<Effect> {
         ["copy-now", from, to] => Effect::Copy(text(from), text(to), false),
         ["directory", path, m, owner] => Effect::Directory(text(path), mode(m)?, text(owner)),
         ["own", path, m, owner] => Effect::Own(text(path), mode(m)?, text(owner)),
+        ["statoverride", path, m, owner] => Effect::Override(text(path), mode(m)?, text(owner)),
+        ["alternative", words @ ..] => Effect::Alternative(words.iter().map(|w| text(w)).collect()),
         ["empty", path, m, owner] => Effect::Empty(text(path), mode(m)?, text(owner)),
         ["link", path, target] => Effect::Link(text(path), text(target)),
         ["relink", path, target] => Effect::Relink(text(path), text(target)),

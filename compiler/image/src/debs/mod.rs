@@ -99,7 +99,7 @@ pub fn layer_with(
     let mut build = Build {
         arch,
         effects,
-        tree: Tree::new(epoch),
+        tree: Tree::new(epoch, arch),
         packages: Vec::new(),
         admin: Admin::default(),
         declared: Vec::new(),

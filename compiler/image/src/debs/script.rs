@@ -259,20 +259,18 @@ pub(super) fn heredoc(text: &[u8], path: &str) -> Option<Vec<u8>> {
         line.contains("<<") && words(&line).iter().any(|w| w.trim_start_matches("$DPKG_ROOT") == path)
     })?;
     let line = String::from_utf8_lossy(start.text).into_owned();
-    let mark = line
-        .split("<<")
-        .nth(1)?
-        .trim_start_matches('-')
-        .split_whitespace()
-        .next()?
-        .trim_matches(['\'', '"'])
-        .to_owned();
+    let mark = line.split("<<").nth(1)?;
+    // `<<-` takes the tabs at the start of each line away.
+    let (tabs, mark) = mark.strip_prefix('-').map_or((false, mark), |mark| (true, mark));
+    let mark = mark.split_whitespace().next()?.trim_matches(['\'', '"']).to_owned();
     let mut out = Vec::new();
     for line in all {
-        if line.text == mark.as_bytes() {
+        let start = line.text.iter().position(|b| !tabs || *b != b'\t').unwrap_or(line.text.len());
+        let text = line.text.get(start..).unwrap_or_default();
+        if text == mark.as_bytes() {
             return Some(out);
         }
-        out.extend_from_slice(line.text);
+        out.extend_from_slice(text);
         out.push(b'\n');
     }
     None

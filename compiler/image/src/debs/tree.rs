@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use plan::platform::Arch;
+
 use super::failure::{Failure, fail};
 
 /// Most links followed for one path, as the kernel's ELOOP.
@@ -49,7 +51,20 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    pub fn new(epoch: i64) -> Tree {
+    /// The root alone, with the links of a merged `/usr`, which mmdebstrap makes before anything is unpacked;
+    /// base-files brings them itself from trixie on.
+    pub fn new(epoch: i64, arch: Arch) -> Tree {
+        let mut tree = Tree::empty(epoch);
+        let wide: &[&str] = if arch == Arch::X86_64 { &["lib64"] } else { &[] };
+        for name in ["bin", "lib", "sbin"].iter().chain(wide) {
+            let kind = Kind::Symlink(format!("usr/{name}").into_bytes());
+            let link = tree.made(kind, 0o777);
+            tree.nodes.insert(name.as_bytes().to_vec(), link);
+        }
+        tree
+    }
+
+    fn empty(epoch: i64) -> Tree {
         let root = Node { kind: Kind::Directory, mode: 0o755, uid: 0, gid: 0, mtime: epoch, owner: None };
         Tree {
             nodes: BTreeMap::from([(Vec::new(), root)]),

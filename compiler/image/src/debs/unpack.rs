@@ -154,7 +154,9 @@ fn put(state: &mut State<'_>, deb: usize, at: Vec<u8>, kind: Kind, entry: &Entry
             (Kind::Directory, true) => {
                 return Ok(());
             }
-            (Kind::Symlink(_), true) if leads_to_directory()? => return Ok(()),
+            (Kind::Symlink(_), true) if leads_to_directory()? => {
+                return state.tree.directories(&at).map(|_| ());
+            }
             (_, true) => return fail("a directory in the place of a file", path),
             (Kind::Directory, false) if matches!(kind, Kind::Symlink(_)) => return Ok(()),
             (Kind::Directory, false) => return fail("a file in the place of a directory", path),
