@@ -73,6 +73,8 @@ pub(super) struct SystemUser {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Work {
     Shells,
+    /// The same where it ran before directories were resolved, and again afterwards (bookworm).
+    ShellsTwice,
     Pam,
     Certificates,
     Ldconfig,
@@ -215,6 +217,7 @@ fn effect(line: &str) -> Option<Effect> {
             })
         }
         ["update-shells"] => Effect::Work(Work::Shells),
+        ["update-shells-twice"] => Effect::Work(Work::ShellsTwice),
         ["pam-auth-update"] => Effect::Work(Work::Pam),
         ["update-ca-certificates"] => Effect::Work(Work::Certificates),
         ["ldconfig"] => Effect::Work(Work::Ldconfig),

@@ -20,6 +20,7 @@ fn unit_file(tree: &Tree, unit: &str, user: bool) -> Option<(String, String)> {
 fn closure(tree: &Tree, unit: &str, user: bool) -> Vec<(String, String)> {
     let kind = if user { "user" } else { "system" };
     let (mut todo, mut seen, mut links) = (vec![unit.to_owned()], Vec::<String>::new(), Vec::new());
+    let mut aliases = Vec::new();
     while let Some(unit) = todo.pop() {
         if seen.contains(&unit) || seen.len() >= MOST_UNITS || unit.contains('/') {
             continue;
@@ -42,12 +43,15 @@ fn closure(tree: &Tree, unit: &str, user: bool) -> Vec<(String, String)> {
                     }
                     _ => continue,
                 };
-                links.push((format!("/etc/systemd/{kind}/{place}"), path.clone()));
+                let link = (format!("/etc/systemd/{kind}/{place}"), path.clone());
+                if key.trim() == "Alias" { aliases.push(link) } else { links.push(link) }
             }
         }
         seen.push(unit);
     }
-    links
+    // deb-systemd-helper notes aliases first.
+    aliases.append(&mut links);
+    aliases
 }
 
 /// Enables a unit, or only notes what could be enabled.

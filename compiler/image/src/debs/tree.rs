@@ -44,7 +44,8 @@ pub(super) struct Tree {
     /// Contents that effects may want to read, by where they are.
     pub captured: BTreeMap<Content, Vec<u8>>,
     /// Directories of packages: which package brings them, and the time that it says.
-    pub brought: BTreeMap<Vec<u8>, Vec<(usize, i64)>>,
+    /// None where it was there and is reached through a link: tar sets no time then.
+    pub brought: BTreeMap<Vec<u8>, Vec<(usize, Option<i64>)>>,
     /// Directories in which something came and went.
     pub touched: BTreeSet<Vec<u8>>,
     pub epoch: i64,
@@ -129,6 +130,11 @@ impl Tree {
         self.follow(path).is_ok_and(|at| self.nodes.contains_key(&at))
     }
 
+    fn is_directory(&self, path: &[u8]) -> bool {
+        let place = self.follow(path).ok();
+        place.and_then(|at| self.nodes.get(&at)).is_some_and(|n| n.kind == Kind::Directory)
+    }
+
     /// The bytes of a file that an effect made or that was captured, links followed.
     pub fn read(&self, path: &[u8]) -> Option<&[u8]> {
         match &self.nodes.get(&self.follow(path).ok()?)?.kind {
@@ -151,22 +157,30 @@ impl Tree {
     /// every package, which replaces each file and makes what is missing, at our `epoch`.
     pub fn times(&mut self, early: &[bool]) {
         let is_early = |deb: usize| early.get(deb) == Some(&true);
-        let before = |brought: &[(usize, i64)]| brought.iter().rev().find(|(deb, _)| is_early(*deb)).map(|(_, t)| *t);
         let mut changed = std::mem::take(&mut self.touched);
         for (path, node) in self.nodes.iter().filter(|(path, _)| !path.is_empty()) {
-            let early = self.brought.get(path).is_some_and(|all| before(all).is_some());
-            if node.kind != Kind::Directory || !early {
+            // dpkg leaves a link to a directory alone; any other and a file are put in anew.
+            let stays = match node.kind {
+                Kind::Directory => self.brought.get(path).is_some_and(|all| all.iter().any(|(deb, _)| is_early(*deb))),
+                Kind::Symlink(_) => node.owner.is_some_and(is_early) && self.is_directory(path),
+                Kind::File(..) => false,
+            };
+            if !stays {
                 changed.insert(
                     path.get(..path.iter().rposition(|b| *b == b'/').unwrap_or(0)).unwrap_or_default().to_vec(),
                 );
             }
         }
         for (path, node) in self.nodes.iter_mut().filter(|(_, node)| node.kind == Kind::Directory) {
-            match self.brought.get(path) {
-                _ if changed.contains(path) => node.mtime = self.epoch,
-                Some(all) => node.mtime = before(all).unwrap_or(node.mtime),
-                None => {}
-            }
+            let Some(all) = self.brought.get(path) else { continue };
+            let first = all.iter().filter(|(deb, _)| is_early(*deb)).filter_map(|(_, time)| *time).next_back();
+            let only_late = !all.iter().any(|(deb, _)| is_early(*deb));
+            node.mtime = match first {
+                _ if changed.contains(path) => self.epoch,
+                Some(time) => time,
+                None if only_late => node.mtime,
+                None => self.epoch,
+            };
         }
     }
 

@@ -141,7 +141,9 @@ fn put(state: &mut State<'_>, deb: usize, at: Vec<u8>, kind: Kind, entry: &Entry
     let directory = kind == Kind::Directory;
     if directory {
         let place = state.tree.follow(&at)?;
-        state.tree.brought.entry(place).or_default().push((deb, entry.mtime));
+        let fresh = !state.tree.nodes.contains_key(&place);
+        let time = path.strip_prefix(b"/").is_some_and(|literal| literal == place || fresh).then_some(entry.mtime);
+        state.tree.brought.entry(place).or_default().push((deb, time));
     }
     if let Some(there) = state.tree.nodes.get(&at) {
         let leads_to_directory = || {
