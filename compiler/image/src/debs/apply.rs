@@ -115,6 +115,10 @@ impl Scene<'_> {
                 let line = format!("{} {mode:o} {path}", owner.replace(':', " "));
                 accounts::stat_override(self.tree, &line)?;
             }
+            Effect::Pages(page, dir, priority) => {
+                let words = pages(self.tree, page, dir, *priority);
+                self.admin.alternatives.install(&words)?;
+            }
             Effect::Alternative(words) => self.admin.alternatives.install(words)?,
             Effect::Empty(path, mode, owner) => {
                 let path = self.text(path);
@@ -134,8 +138,8 @@ impl Scene<'_> {
                 let (path, target) = (self.text(path), self.text(target));
                 self.tree.link(path.as_bytes(), target.as_bytes())?;
             }
-            Effect::Heredoc(path) => {
-                let text = script::heredoc(&script.text, path);
+            Effect::Heredoc(word, path) => {
+                let text = script::heredoc(&script.text, word);
                 let text = text.ok_or_else(|| missing(format!("the script holds no text for {path}")))?;
                 if path == "/etc/ca-certificates.conf" {
                     self.admin.certificates_head = text;
@@ -186,6 +190,23 @@ impl Scene<'_> {
     }
 }
 
+/// The words of update-alternatives for a page of section 1 and every other page of `dir` as its slave.
+fn pages(tree: &Tree, page: &str, dir: &str, priority: i64) -> Vec<String> {
+    let (man, name) = ("/usr/share/man", page.to_owned());
+    let mut words = vec![format!("{man}/man1/{page}"), name, format!("{dir}/man1/{page}"), priority.to_string()];
+    for section in tree.names(dir.as_bytes()) {
+        let section = String::from_utf8_lossy(&section).into_owned();
+        for slave in tree.names(format!("{dir}/{section}").as_bytes()) {
+            let slave = String::from_utf8_lossy(&slave).into_owned();
+            if slave != page {
+                let link = format!("{man}/{section}/{slave}");
+                words.extend(["--slave".into(), link, slave.clone(), format!("{dir}/{section}/{slave}")]);
+            }
+        }
+    }
+    words
+}
+
 /// Something that an effect needs and that is not there.
 pub(super) fn missing(what: String) -> Failure {
     Failure::new(codes::E0566, what, "add the package that brings it, or correct the declaration of the effect")
@@ -215,13 +236,13 @@ impl unpack::Interest for Wanted {
         library || (small && !path.contains(&0) && !is_program(path)) || self.sources.contains(path)
     }
 
-    fn keep(&self, path: &[u8], bytes: Vec<u8>) -> Vec<u8> {
+    fn keep(&self, path: &[u8], bytes: unpack::Window) -> Option<Vec<u8>> {
         let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
         if !super::loader_cache::is_library_name(name) {
-            return bytes;
+            return bytes.whole();
         }
-        let soname = super::loader_cache::library(&bytes, self.arch);
-        soname.map_or_else(Vec::new, |soname| [b"soname ".as_slice(), &soname].concat())
+        let soname = super::loader_cache::library(&bytes, self.arch)?;
+        Some([b"soname ".as_slice(), &soname].concat())
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) enum Effect {
     Alternatives,
     /// One of them, where the script puts it together: the words after `--install`.
     Alternative(Vec<String>),
+    /// A manual page with all pages beside it as slaves: its name, their directory, the priority (PostgreSQL).
+    Pages(String, String, i64),
     /// `[when-there PATH]`: the rest only when the path exists.
     WhenThere(String, Box<Effect>),
     /// From, to.
@@ -43,8 +45,8 @@ pub(super) enum Effect {
     /// A link unless something is there; a link that replaces.
     Link(String, String),
     Relink(String, String),
-    /// The here-document that the script writes there.
-    Heredoc(String),
+    /// The here-document that the script writes there: what stands in the script, and the path.
+    Heredoc(String, String),
     /// A text.
     Write(String, u32, String),
     Remove(String),
@@ -188,11 +190,13 @@ fn effect(line: &str) -> Option<Effect> {
         ["directory", path, m, owner] => Effect::Directory(text(path), mode(m)?, text(owner)),
         ["own", path, m, owner] => Effect::Own(text(path), mode(m)?, text(owner)),
         ["statoverride", path, m, owner] => Effect::Override(text(path), mode(m)?, text(owner)),
+        ["alternative-pages", page, dir, priority] => Effect::Pages(text(page), text(dir), priority.parse().ok()?),
         ["alternative", words @ ..] => Effect::Alternative(words.iter().map(|w| text(w)).collect()),
         ["empty", path, m, owner] => Effect::Empty(text(path), mode(m)?, text(owner)),
         ["link", path, target] => Effect::Link(text(path), text(target)),
         ["relink", path, target] => Effect::Relink(text(path), text(target)),
-        ["heredoc", path] => Effect::Heredoc(text(path)),
+        ["heredoc", path] => Effect::Heredoc(text(path), text(path)),
+        ["heredoc", word, path] => Effect::Heredoc(text(word), text(path)),
         ["write", path, m, ..] => {
             // The text as it stands after the mode, `\n` for a newline.
             let rest = line.splitn(4, ' ').nth(3)?;

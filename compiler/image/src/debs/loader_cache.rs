@@ -8,6 +8,7 @@ use plan::platform::Arch;
 
 use super::failure::Failure;
 use super::tree::{Kind, Tree};
+use super::unpack::Window;
 
 /// `FLAG_ELF_LIBC6` with the architecture's own, and `e_machine`.
 fn flags(arch: Arch) -> (u32, u16, &'static str) {
@@ -18,8 +19,8 @@ fn flags(arch: Arch) -> (u32, u16, &'static str) {
 }
 
 /// What the cache needs to know of a library: its DT_SONAME. None when it is no library of this architecture.
-pub(super) fn library(bytes: &[u8], arch: Arch) -> Option<Vec<u8>> {
-    let read = elf::read(bytes).ok()??;
+pub(super) fn library(bytes: &Window, arch: Arch) -> Option<Vec<u8>> {
+    let read = elf::read_with(&mut |offset, most| bytes.at(offset, most)).ok()??;
     let (_, machine, _) = flags(arch);
     (read.machine == machine && read.kind == 3).then(|| read.soname.unwrap_or_default())
 }

@@ -57,9 +57,9 @@ pub(super) struct Package {
     pub replaces: Relations,
     /// Every field with its value, in the order of the file.
     fields: Vec<(String, Vec<u8>)>,
-    /// Paths of `conffiles`, in its order.
-    pub conffiles: Vec<Vec<u8>>,
-    /// The same as a set.
+    /// Paths of `conffiles` in its order, and whether the next upgrade is to remove them (they are not shipped).
+    conffiles: Vec<(Vec<u8>, bool)>,
+    /// Those that are shipped.
     pub watched: BTreeSet<Vec<u8>>,
     /// MD5 of each as shipped, in hexadecimal.
     pub sums: BTreeMap<Vec<u8>, String>,
@@ -91,9 +91,13 @@ impl Package {
             related(field)?;
         }
         let depends = [related("Pre-Depends")?, related("Depends")?].concat();
-        let list = dpkg::conffile_list(control.get("conffiles").unwrap_or_default());
-        let conffiles: Vec<Vec<u8>> =
-            list.map_err(|e| bad(format!("conffiles: {e}")))?.into_iter().map(<[u8]>::to_vec).collect();
+        let text = control.get("conffiles").unwrap_or_default();
+        let shipped = dpkg::conffile_list(text).map_err(|e| bad(format!("conffiles: {e}")))?;
+        let conffile = |line: &[u8]| match line.strip_prefix(b"remove-on-upgrade ") {
+            Some(path) => (path.to_vec(), true),
+            None => (line.to_vec(), false),
+        };
+        let conffiles = lines(text).map(|line| conffile(line.text)).collect();
         Ok(Package {
             same: value("Multi-Arch").as_deref() == Some("same"),
             essential: value("Essential").as_deref() == Some("yes"),
@@ -101,7 +105,7 @@ impl Package {
             replaces: related("Replaces")?,
             fields: stanza.fields.iter().map(|f| (f.name.to_owned(), f.value.to_vec())).collect(),
             sums: BTreeMap::new(),
-            watched: conffiles.iter().cloned().collect(),
+            watched: shipped.into_iter().map(<[u8]>::to_vec).collect(),
             list: Vec::new(),
             taken: BTreeSet::new(),
             name,
@@ -154,9 +158,10 @@ impl Package {
             return;
         }
         out.extend_from_slice(b"Conffiles:\n");
-        for path in &self.conffiles {
+        for (path, remove) in &self.conffiles {
             let sum = self.sums.get(path).map_or("newconffile", String::as_str);
-            out.extend_from_slice(&[b" ", path.as_slice(), b" ", sum.as_bytes(), b"\n"].concat());
+            let flag = if *remove { " remove-on-upgrade" } else { "" };
+            out.extend_from_slice(&[b" ", path.as_slice(), b" ", sum.as_bytes(), flag.as_bytes(), b"\n"].concat());
         }
     }
 

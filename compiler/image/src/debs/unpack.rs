@@ -12,8 +12,10 @@ use super::failure::{Failure, fail};
 use super::package::Package;
 use super::tree::{Content, Kind, Node, Tree, parts};
 
-/// Largest file whose bytes an effect may want; the largest library read for `ld.so.cache` stays below too.
-const MOST_CAPTURED: u64 = 64 << 20;
+/// Bytes from the start and from the end of a file that are held while it is read: all of nearly every file, and of the
+/// largest libraries (LLVM) what says their name.
+const HEAD: usize = 48 << 20;
+const TAIL: usize = 16 << 20;
 /// All captured bytes together.
 const MOST_CAPTURED_TOTAL: usize = 128 << 20;
 
@@ -21,8 +23,45 @@ const MOST_CAPTURED_TOTAL: usize = 128 << 20;
 pub(super) trait Interest {
     /// Whether the bytes of the file at this (literal, absolute) path are wanted.
     fn wants(&self, path: &[u8], size: u64) -> bool;
-    /// What to keep of them.
-    fn keep(&self, path: &[u8], bytes: Vec<u8>) -> Vec<u8>;
+    /// What to keep of them; None for a file that is too large to be of use.
+    fn keep(&self, path: &[u8], bytes: Window) -> Option<Vec<u8>>;
+}
+
+/// A file as far as it is held: its start, its end, its size.
+#[derive(Default)]
+pub(super) struct Window {
+    head: Vec<u8>,
+    tail: Vec<u8>,
+    size: u64,
+}
+
+impl Window {
+    fn push(&mut self, part: &[u8]) {
+        self.size += part.len() as u64;
+        let (head, rest) = part.split_at_checked(HEAD.saturating_sub(self.head.len())).unwrap_or((part, b""));
+        self.head.extend_from_slice(head);
+        self.tail.extend_from_slice(rest);
+        if self.tail.len() > 2 * TAIL {
+            self.tail.drain(..self.tail.len() - TAIL);
+        }
+    }
+
+    /// The whole file.
+    pub fn whole(self) -> Option<Vec<u8>> {
+        self.tail.is_empty().then_some(self.head)
+    }
+
+    /// At most `most` bytes from `offset`; fewer where the file ends or is not held.
+    pub fn at(&self, offset: u64, most: usize) -> Vec<u8> {
+        let start = self.size - self.tail.len() as u64;
+        let (bytes, offset) = match offset.checked_sub(start) {
+            Some(offset) if !self.tail.is_empty() => (&self.tail, offset),
+            _ => (&self.head, offset),
+        };
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        let rest = bytes.get(offset..).unwrap_or_default();
+        rest.get(..most.min(rest.len())).unwrap_or_default().to_vec()
+    }
 }
 
 /// What the unpacking of all packages shares.
@@ -105,11 +144,11 @@ fn file(
     interest: &dyn Interest,
 ) -> Result<(), Failure> {
     let conffile = state.packages.get(deb).is_some_and(|p| p.watched.contains(path));
-    let wanted = entry.size <= MOST_CAPTURED && interest.wants(path, entry.size);
+    let wanted = interest.wants(path, entry.size);
     if !conffile && !wanted {
         return Ok(());
     }
-    let (mut md5, mut bytes, mut chunk) = (Md5::new(), Vec::new(), vec![0; 64 << 10]);
+    let (mut md5, mut bytes, mut chunk) = (Md5::new(), Window::default(), vec![0; 64 << 10]);
     loop {
         let n = data.read(&mut chunk).map_err(unreadable)?;
         if n == 0 {
@@ -118,15 +157,14 @@ fn file(
         let part = chunk.get(..n).unwrap_or_default();
         md5.update(part);
         if wanted {
-            bytes.extend_from_slice(part);
+            bytes.push(part);
         }
     }
     if conffile && let Some(package) = state.packages.get_mut(deb) {
         let sum = md5.finalize().iter().map(|b| format!("{b:02x}")).collect();
         package.sums.insert(path.to_vec(), sum);
     }
-    if wanted {
-        let kept = interest.keep(path, bytes);
+    if wanted && let Some(kept) = interest.keep(path, bytes) {
         *state.captured = state.captured.saturating_add(kept.len());
         if *state.captured > MOST_CAPTURED_TOTAL {
             return fail("too many bytes in files that scripts read, the last one being", path);
