@@ -163,6 +163,7 @@ impl Build {
             packages: &mut self.packages,
             diversions: &self.admin.diversions,
             captured: &mut self.captured,
+            stored: hashed.stored(),
         };
         let result = unpack::unpack(&mut state, &mut data, &wanted);
         drop(data);

@@ -41,6 +41,11 @@ pub(super) fn whole(deb: &DebInput) -> Result<(), Failure> {
 }
 
 impl Hashed {
+    /// The size of the file.
+    pub fn stored(&self) -> u64 {
+        self.file.metadata().map_or(0, |m| m.len())
+    }
+
     /// Reads what is left of the file and compares.
     pub fn finish(self, deb: &DebInput) -> Result<(), Failure> {
         // The clone shares the place in the file with the reader that is gone.

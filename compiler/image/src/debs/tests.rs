@@ -243,10 +243,15 @@ fn paths_that_cannot_be() {
         vec![(Entry { link: b"./none".to_vec(), ..Entry::new("./h", Kind::Hardlink) }, b"")],
         vec![(Entry::new("./pipe", Kind::Fifo), b"")],
         vec![(file("./a\nb"), b"")],
+        vec![(Entry { size: 0, ..file("./usr") }, b""), (file("./lib/x"), b"")],
     ] {
         let error = Debs::new().deb("a", "", &[], &data).error("");
         assert!(error.contains("E0564"), "{error}");
     }
+    // A trigger's name is no way to write elsewhere.
+    let triggers = [("triggers", "interest ..\n")];
+    let error = Debs::new().deb("a", "", &triggers, &[]).error("");
+    assert!(error.contains("E0564"), "{error}");
     // Links lead out of nothing: the tree is all there is.
     let data = [(link("./a", "../../../../etc"), b"".as_slice()), (file("./a/x"), b"1")];
     assert!(Debs::new().deb("a", "", &[], &data).build("").unwrap().contains_key("etc/x"));

@@ -193,6 +193,9 @@ impl Tree {
         let at = self.follow(path)?;
         for (end, _) in at.iter().enumerate().filter(|(_, b)| **b == b'/').chain([(at.len(), &b'/')]) {
             let step = at.get(..end).unwrap_or_default();
+            if self.nodes.get(step).is_some_and(|n| n.kind != Kind::Directory) {
+                return fail("a file stands where a directory should", step);
+            }
             if !self.nodes.contains_key(step) {
                 let node = self.made(Kind::Directory, 0o755);
                 self.nodes.insert(step.to_vec(), node);
@@ -215,6 +218,11 @@ impl Tree {
     /// Puts something at a path.
     pub fn put(&mut self, path: &[u8], kind: Kind, mode: u32) -> Result<&mut Node, Failure> {
         let at = self.place(path)?;
+        let below = [at.as_slice(), b"/"].concat();
+        let full = self.nodes.range(below.clone()..).next().is_some_and(|(path, _)| path.starts_with(&below));
+        if at.is_empty() || full {
+            return fail("a directory stands where a file or link should", path);
+        }
         let parent = at.get(..at.iter().rposition(|b| *b == b'/').unwrap_or(0)).unwrap_or_default().to_vec();
         self.directories(&parent)?;
         let fresh = self.made(kind.clone(), mode);

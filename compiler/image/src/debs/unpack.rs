@@ -8,6 +8,8 @@ use formats::deb::Data;
 use formats::tar::{Entry, Kind as EntryKind};
 use md5::{Digest as _, Md5};
 
+use crate::read::Limits;
+
 use super::failure::{Failure, fail};
 use super::package::Package;
 use super::tree::{Content, Kind, Node, Tree, parts};
@@ -71,13 +73,28 @@ pub(super) struct State<'a> {
     /// From absolute path to where it is diverted and the package that keeps the path.
     pub diversions: &'a BTreeMap<Vec<u8>, (Vec<u8>, String)>,
     pub captured: &'a mut usize,
+    /// Size of the package as stored, on which its limits depend.
+    pub stored: u64,
 }
 
 /// Unpacks the data archive of the last of `packages`.
 pub(super) fn unpack(state: &mut State<'_>, data: &mut Data, interest: &dyn Interest) -> Result<(), Failure> {
     let deb = state.packages.len().saturating_sub(1);
-    let mut number = 0u64;
+    let (limits, stored) = (Limits::default(), state.stored);
+    let (mut number, mut total, mut names) = (0u64, 0u64, 0u64);
     while let Some(entry) = data.next_entry().map_err(unreadable)? {
+        total = total.saturating_add(entry.size);
+        names = names.saturating_add((entry.path.len() + entry.link.len()) as u64);
+        let large = total > limits.expanded(stored) || names > limits.metadata(stored);
+        if large || number >= limits.entries(stored) {
+            return fail(
+                "more or larger files than any package of its size holds, the first too many being",
+                &entry.path,
+            );
+        }
+        if entry.kind == EntryKind::Symlink && (entry.link.is_empty() || entry.link.contains(&0)) {
+            return fail("a link to nothing", &entry.path);
+        }
         let path = listed(&entry.path)?;
         if let Some(package) = state.packages.get_mut(deb) {
             package.list.push(if path.len() == 1 { b"/.".to_vec() } else { path.clone() });
