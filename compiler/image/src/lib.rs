@@ -5,6 +5,7 @@
 //! index. The directions share no types but those of `plan`.
 
 mod cache_entry;
+pub mod debs;
 pub mod read;
 pub mod rewrite;
 pub mod survey;

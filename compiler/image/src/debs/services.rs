@@ -1,0 +1,103 @@
+//! What deb-systemd-helper(1p) and update-rc.d(8) leave: links, and notes of them.
+
+use super::failure::{Failure, fail};
+use super::tree::Tree;
+
+/// Most units that `Also=` may bring in.
+const MOST_UNITS: usize = 64;
+
+/// A unit of the system or of users.
+fn unit_file(tree: &Tree, unit: &str, user: bool) -> Option<(String, String)> {
+    let kind = if user { "user" } else { "system" };
+    ["/etc", "/lib", "/usr/lib"].iter().find_map(|top| {
+        let path = format!("{top}/systemd/{kind}/{unit}");
+        let text = String::from_utf8_lossy(tree.read(path.as_bytes())?).into_owned();
+        Some((path, text))
+    })
+}
+
+/// The links that enabling a unit makes: path and target.
+fn closure(tree: &Tree, unit: &str, user: bool) -> Vec<(String, String)> {
+    let kind = if user { "user" } else { "system" };
+    let (mut todo, mut seen, mut links) = (vec![unit.to_owned()], Vec::<String>::new(), Vec::new());
+    let mut aliases = Vec::new();
+    while let Some(unit) = todo.pop() {
+        if seen.contains(&unit) || seen.len() >= MOST_UNITS || unit.contains('/') {
+            continue;
+        }
+        let Some((path, text)) = unit_file(tree, &unit, user) else { continue };
+        let mut install = false;
+        for line in text.lines().map(str::trim) {
+            if line.starts_with('[') {
+                install = line == "[Install]";
+            }
+            let Some((key, value)) = line.split_once('=').filter(|_| install) else { continue };
+            for word in value.split_whitespace().filter(|w| !w.contains('/')) {
+                let place = match key.trim() {
+                    "WantedBy" => format!("{word}.wants/{unit}"),
+                    "RequiredBy" => format!("{word}.requires/{unit}"),
+                    "Alias" => word.to_owned(),
+                    "Also" => {
+                        todo.push(word.to_owned());
+                        continue;
+                    }
+                    _ => continue,
+                };
+                let link = (format!("/etc/systemd/{kind}/{place}"), path.clone());
+                if key.trim() == "Alias" { aliases.push(link) } else { links.push(link) }
+            }
+        }
+        seen.push(unit);
+    }
+    // deb-systemd-helper notes aliases first.
+    aliases.append(&mut links);
+    aliases
+}
+
+/// Enables a unit, or only notes what could be enabled.
+pub(super) fn enable(tree: &mut Tree, unit: &str, user: bool, links_too: bool) -> Result<(), Failure> {
+    let state = if user { "deb-systemd-user-helper-enabled" } else { "deb-systemd-helper-enabled" };
+    let state = format!("/var/lib/systemd/{state}");
+    let links = closure(tree, unit, user);
+    if links.is_empty() || unit.contains('/') {
+        return Ok(());
+    }
+    let mut also = String::new();
+    for (path, target) in &links {
+        also.push_str(path);
+        also.push('\n');
+        if links_too {
+            tree.link(path.as_bytes(), target.as_bytes())?;
+            let below = path.splitn(5, '/').nth(4).unwrap_or_default();
+            tree.write(format!("{state}/{below}").as_bytes(), Vec::new())?;
+        }
+    }
+    tree.write(format!("{state}/{unit}.dsh-also").as_bytes(), also.into_bytes())?;
+    Ok(())
+}
+
+/// `update-rc.d NAME defaults`: a link in each runlevel that the script's LSB header names.
+pub(super) fn rc_links(tree: &mut Tree, name: &str, words: &[String]) -> Result<(), Failure> {
+    let script = format!("/etc/init.d/{name}");
+    let Some(text) = tree.read(script.as_bytes()).map(|t| String::from_utf8_lossy(t).into_owned()) else {
+        return Ok(());
+    };
+    let levels = |key: &str| -> Vec<char> {
+        let line = text.lines().find_map(|l| l.strip_prefix("# ")?.trim().strip_prefix(key));
+        let line = line.unwrap_or_default().split_whitespace().filter(|w| w.len() == 1);
+        line.filter_map(|w| w.chars().next()).filter(|c| "S0123456".contains(*c)).collect()
+    };
+    let (mut start, mut stop) = (levels("Default-Start:"), levels("Default-Stop:"));
+    match words.first().map(String::as_str) {
+        Some("defaults") => {}
+        Some("defaults-disabled") => stop.append(&mut start),
+        _ => return fail("an update-rc.d command that cannot be read", words.join(" ").as_bytes()),
+    }
+    for (letter, levels) in [('S', start), ('K', stop)] {
+        for level in levels {
+            let link = format!("/etc/rc{level}.d/{letter}01{name}");
+            tree.link(link.as_bytes(), format!("../init.d/{name}").as_bytes())?;
+        }
+    }
+    Ok(())
+}
