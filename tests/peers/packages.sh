@@ -23,6 +23,11 @@ install_packages() {
             "${missing[*]} (names of Debian packages); install them and run again"
         apt_install "${missing[@]}"
     fi
+    # The tests of apt's archives ask apt which it knows; it says so only once it has their lists.
+    if command -v apt-get >/dev/null && ! compgen -G '/var/lib/apt/lists/*Packages*' >/dev/null; then
+        need_root "apt-get update"
+        "${sudo[@]}" apt-get -qq update >&2
+    fi
     # Part of docker.io in bookworm, a package of its own since.
     command -v docker >/dev/null || apt_install docker-cli
     command -v cargo >/dev/null || die "cargo is missing: install Rust (rustup.rs), at least the version in Cargo.toml"

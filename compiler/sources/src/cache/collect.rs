@@ -40,8 +40,9 @@ impl CacheStats {
     /// All of it.
     pub fn total(&self) -> Tally {
         let all = [self.blobs, self.builds, self.debs, self.layers, self.outputs, self.stamps];
-        all.iter().fold(Tally::default(), |sum, one| {
-            Tally { entries: sum.entries.saturating_add(one.entries), bytes: sum.bytes.saturating_add(one.bytes) }
+        all.iter().fold(Tally::default(), |sum, one| Tally {
+            entries: sum.entries.saturating_add(one.entries),
+            bytes: sum.bytes.saturating_add(one.bytes),
         })
     }
 }
