@@ -30,8 +30,10 @@ pub(crate) fn read(output: &Path) -> Result<(), Diagnostic> {
             return Err(wrong(&path, &format!("{layers} layers, but not as many diff-ids")));
         }
     }
-    for entry in fs::read_dir(output.join("seccomp")).into_iter().flatten().flatten() {
-        let _: LinuxSeccomp = document(&entry.path())?;
+    let profiles = output.join("seccomp");
+    let unreadable = |error: std::io::Error| wrong(&profiles, &error.to_string());
+    for entry in fs::read_dir(&profiles).map_err(unreadable)? {
+        let _: LinuxSeccomp = document(&entry.map_err(unreadable)?.path())?;
     }
     Ok(())
 }

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use diag::{Diagnostic, Diagnostics, codes};
-use lang::spec::{Check, Spec};
+use lang::spec::{Check, Mount, Spec};
 use lang::world::World;
 
 use super::cluster::{self, ImageSide};
 use super::{config, generation, identity, sealed};
 use crate::facts::Facts;
-use crate::kept::{AccountFate, Content, Kept};
-use crate::path::ImagePath;
+use crate::kept::{AccountFate, Content, Entry, Kept};
+use crate::path::{ImagePath, PathError};
 use crate::plan::*;
 use crate::profile::Profile;
 use crate::tree::NodeKind;
@@ -38,8 +38,7 @@ pub struct Profiles {
 
 /// A claim that is filled from the image holds the programs of one platform.
 pub(super) fn one_architecture(spec: &Spec, platforms: usize, problems: &mut Diagnostics) {
-    let mut from_image = spec.volumes.iter().flat_map(|volume| &volume.mounts).filter(|mount| mount.from_image);
-    if let (true, Some(mount)) = (platforms > 1, from_image.next()) {
+    if let (true, Some(mount)) = (platforms > 1, from_image(spec).next()) {
         problems.push(
             Diagnostic::new(
                 codes::E0864,
@@ -143,8 +142,17 @@ fn image_plan(
     let command: Vec<String> = entrypoint.into_iter().chain(cmd).collect();
 
     let mut generations = BTreeMap::new();
-    for mount in spec.volumes.iter().flat_map(|v| &v.mounts).filter(|m| m.from_image) {
-        let Ok(path) = ImagePath::parse(mount.path.value.as_bytes()) else { continue };
+    for mount in from_image(spec) {
+        let path = match ImagePath::parse(mount.path.value.as_bytes()) {
+            Ok(path) => path,
+            Err(error) => {
+                problems.push(
+                    Diagnostic::new(codes::E0860, format!("nothing can be migrated here: {error}"))
+                        .at(mount.path.span, "this mount"),
+                );
+                continue;
+            }
+        };
         match generation::generation(&path, mount.path.span, &kept.entries, &user) {
             Ok(generation) => {
                 generations.insert(mount.path.value.clone(), generation);
@@ -163,12 +171,7 @@ fn image_plan(
         command: &command,
         epoch,
     };
-    if let Ok(entries) = sealed::entries(&sealed) {
-        for (path, entry) in entries {
-            kept.removed.remove(&path);
-            kept.entries.insert(path, entry);
-        }
-    }
+    lay_runtime(&mut kept, sealed::entries(&sealed), spec, problems);
     let mut annotations = BTreeMap::new();
     if facts.base.reference != "scratch" {
         annotations.insert("org.opencontainers.image.base.name".to_owned(), facts.base.reference.clone());
@@ -192,6 +195,33 @@ fn image_plan(
         before,
         after,
     })
+}
+
+/// Puts the runtime layer over what is kept. Without it the image would have no filter, so it is never left out.
+pub(super) fn lay_runtime(
+    kept: &mut Kept,
+    entries: Result<Vec<(ImagePath, Entry)>, PathError>,
+    spec: &Spec,
+    problems: &mut Diagnostics,
+) {
+    match entries {
+        Ok(entries) => {
+            for (path, entry) in entries {
+                kept.removed.remove(&path);
+                kept.entries.insert(path, entry);
+            }
+        }
+        // Of its paths only a mount's marker can be one that Linux does not take.
+        Err(error) => problems.push(
+            Diagnostic::new(codes::E0860, format!("a migrated mount has no room for its marker: {error}"))
+                .at_opt(from_image(spec).next().map(|mount| mount.path.span), "content is migrated here"),
+        ),
+    }
+}
+
+/// Mounts that are filled from the image.
+fn from_image(spec: &Spec) -> impl Iterator<Item = &Mount> {
+    spec.volumes.iter().flat_map(|volume| &volume.mounts).filter(|mount| mount.from_image)
 }
 
 /// `/k8or` is ours; a base that has one was made by k8orc, anything else there is refused.

@@ -8,8 +8,10 @@ use diag::{Diagnostics, codes};
 use lang::spec::Spec;
 use lang::world::{FileKind, World, WorldError};
 
-use super::assemble::one_architecture;
+use super::assemble::{lay_runtime, one_architecture};
 use super::cluster::{self, ImageSide};
+use crate::kept::Kept;
+use crate::path::PathError;
 use crate::plan::Identity;
 
 const SPEC: &str = r#"k8orc version=1
@@ -105,4 +107,23 @@ fn one_claim_holds_one_architecture() {
     assert_eq!(problems, Diagnostics::new());
     one_architecture(&spec(), 2, &mut problems);
     assert_eq!(problems.iter().map(|one| one.code).collect::<Vec<_>>(), [codes::E0864]);
+}
+
+/// An image without its runtime layer would have no filter: that is an error, never silence.
+#[test]
+fn the_runtime_layer_is_never_left_out() {
+    let mut kept = Kept {
+        entries: BTreeMap::new(),
+        removed: BTreeMap::new(),
+        packages: Vec::new(),
+        users: Vec::new(),
+        groups: Vec::new(),
+        programs: Vec::new(),
+        setuid: Vec::new(),
+        deviations: Vec::new(),
+    };
+    let mut problems = Diagnostics::new();
+    lay_runtime(&mut kept, Err(PathError::TooLong), &spec(), &mut problems);
+    let said: Vec<_> = problems.iter().map(|one| (one.code, one.primary.is_some())).collect();
+    assert_eq!(said, [(codes::E0860, true)]);
 }
