@@ -69,7 +69,7 @@ pub fn build(request: &Request, progress: &dyn Progress) -> Finished<Built> {
         let plan = decide::plan(run, &spec, &pinned, &bases)?;
         pin::write_back(run, &pinned)?;
         let written = write::all(run, &spec, &plan, &bases, &staging)?;
-        seal::seal(run, &staging)?;
+        seal::seal(run, &staging, &written)?;
         let built = seal::publish(run, &plan.name, staging, written)?;
         unchanged::remember(run, &spec, &pinned, &built);
         Ok(built)

@@ -16,13 +16,18 @@ use crate::write::Artifacts;
 use crate::{Built, Stage};
 
 /// Reads the layout back and writes `outputs.sha256` (the format of sha256sum, sorted by path).
-pub(crate) fn seal(run: &Run<'_>, staging: &Staging) -> Stage<()> {
+pub(crate) fn seal(run: &Run<'_>, staging: &Staging, written: &Artifacts) -> Stage<()> {
     run.progress.step("sealing");
-    image::write::check(&staging.dir().join("image"))?;
+    let layout = image::write::check(&staging.dir().join("image"), &written.image.read_back())?;
     second_opinion::read(staging.dir())?;
     let mut lines = String::new();
     for path in files(staging.dir())? {
-        let digest = digest(&staging.dir().join(&path)).map_err(|error| unwritable(&path, &error))?;
+        // What was read back just now is not hashed a second time.
+        let known = path.strip_prefix("image").ok().and_then(|path| layout.get(path));
+        let digest = match known {
+            Some(digest) => digest.hex(),
+            None => digest(&staging.dir().join(&path)).map_err(|error| unwritable(&path, &error))?,
+        };
         lines.push_str(&format!("{digest}  {}\n", path.display()));
     }
     Ok(staging.write(SEAL, lines.as_bytes())?)
@@ -31,7 +36,7 @@ pub(crate) fn seal(run: &Run<'_>, staging: &Staging) -> Stage<()> {
 /// Exchanges staging with the output and frees what the cache holds too much of.
 pub(crate) fn publish(run: &Run<'_>, name: &str, staging: Staging, written: Artifacts) -> Stage<Built> {
     let output = staging.publish()?;
-    crate::write::archive(run, name, &output, &written.image)?;
+    crate::write::archive(run, name, &output, &written.image.read_back())?;
     if let Ok(sources) = run.open_sources() {
         // Its only effect is on the next build's speed: what goes wrong here is not this build's failure.
         let _ = sources.cache().gc(sources::cache::DEFAULT_LIMIT);

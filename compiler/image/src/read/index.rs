@@ -13,10 +13,10 @@ use formats::tar::{Entry, Kind, Xattrs};
 use sha2::{Digest as _, Sha256};
 
 /// Name and version of the format; another version is made again.
-const MAGIC: &[u8; 16] = b"k8orc-index-v001";
+const MAGIC: &[u8; 16] = b"k8orc-index-v002";
 
 /// Bytes of data that share one hash.
-pub(super) const BLOCK: u64 = 1 << 20;
+pub(super) const BLOCK: u64 = 64 << 10;
 
 /// What is known about a layer's stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(super) struct Index {
     pub stored_size: u64,
     /// Bytes of the data file.
     pub data_size: u64,
-    /// SHA-256 of each [`BLOCK`] of the data file; the last is shorter.
+    /// BLAKE3 of each [`BLOCK`] of the data file; the last is shorter.
     pub blocks: Vec<[u8; 32]>,
     /// Number of entries.
     pub count: u64,
