@@ -36,7 +36,7 @@ pub(crate) fn seal(run: &Run<'_>, staging: &Staging, written: &Artifacts) -> Sta
 /// Exchanges staging with the output and frees what the cache holds too much of.
 pub(crate) fn publish(run: &Run<'_>, name: &str, staging: Staging, written: Artifacts) -> Stage<Built> {
     let output = staging.publish()?;
-    crate::write::archive(run, name, &output, &written.image.read_back())?;
+    crate::write::archive(run, name, &output, &written.image)?;
     if let Ok(sources) = run.open_sources() {
         // Its only effect is on the next build's speed: what goes wrong here is not this build's failure.
         let _ = sources.cache().gc(sources::cache::DEFAULT_LIMIT);

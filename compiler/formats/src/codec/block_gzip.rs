@@ -17,7 +17,7 @@ use crate::oci::Digest;
 pub const BLOCK_SIZE: usize = 1 << 20;
 
 /// The compression level of libdeflate; as [`BLOCK_SIZE`], part of the output's definition.
-const LEVEL: i32 = 6;
+const LEVEL: i32 = 4;
 
 /// What was written: both digests and sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -97,6 +97,11 @@ impl Index {
         whole.then_some(index)
     }
 
+    /// The names of the entries, as the archive spells them: cheaper than the entries themselves.
+    pub fn names(&self) -> Names<'_> {
+        Names(Cursor(&self.entries))
+    }
+
     /// The entries in the order of the archive.
     pub fn iter(&self) -> Entries<'_> {
         Entries(Cursor(&self.entries))
@@ -181,6 +186,32 @@ impl Iterator for Entries<'_> {
         }
         entry.xattrs = xattrs;
         Some(Indexed { entry, offset, sha256 })
+    }
+}
+
+/// Passes over everything but the names; ends early at what cannot be decoded.
+pub(super) struct Names<'a>(Cursor<'a>);
+
+impl<'a> Iterator for Names<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let cursor = &mut self.0;
+        let path = cursor.string()?;
+        let kind = cursor.take(1)?;
+        // Mode, owner, group and time.
+        cursor.take(4 + 4 + 4 + 8)?;
+        match kind {
+            [0] => drop(cursor.take(8 + 8 + 32)?),
+            [2 | 3] => drop(cursor.string()?),
+            [4 | 5] => drop(cursor.take(4 + 4)?),
+            _ => {}
+        }
+        for _ in 0..cursor.u32()? {
+            cursor.string()?;
+            cursor.string()?;
+        }
+        Some(path)
     }
 }
 
