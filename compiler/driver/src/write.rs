@@ -11,6 +11,7 @@ use lang::spec::Spec;
 use plan::kept::Content;
 use plan::plan::Plan;
 use report::human::Outcome;
+use serde::Serialize;
 use syscalls::write::runtime_spec::{Runtime, runtime_spec};
 
 use crate::request::Run;
@@ -56,9 +57,9 @@ pub(crate) fn all(run: &Run<'_>, _spec: &Spec, plan: &Plan, bases: &[Base], stag
         places.entry((span.file.0, span.start)).or_insert_with(|| sources.place(span)).clone()
     };
     let report = report::human::report_json(plan, &outcome, &place);
-    staging.write("report.json", pretty(&report).as_bytes())?;
+    staging.write("report.json", pretty(&report)?.as_bytes())?;
     let graph = report::graph::model(plan, &digest);
-    staging.write("hgraph.json", pretty(&report::graph::json(&graph)).as_bytes())?;
+    staging.write("hgraph.json", pretty(&report::graph::json(&graph))?.as_bytes())?;
     staging.write("hgraph.svg", report::graph::svg(&graph).as_bytes())?;
     let summary = report::human::summary(plan, &outcome);
     Ok(Artifacts { image, outcome, summary })
@@ -112,10 +113,11 @@ fn read_source(world: &OsWorld, content: &Content, sink: Sink<'_>) -> Result<(),
 }
 
 /// Pretty JSON with a final newline: people read these files.
-fn pretty(value: &serde_json::Value) -> String {
-    // Straight into a string: the formatter's way is several times slower, for the same bytes.
-    let text = serde_json::to_string_pretty(value).unwrap_or_else(|_| format!("{value:#}"));
-    text + "\n"
+fn pretty(value: &impl Serialize) -> Result<String, Diagnostic> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| {
+        Diagnostic::new(diag::codes::E1020, format!("{error}")).note("this is a bug of k8orc; nothing was written")
+    })?;
+    Ok(text + "\n")
 }
 
 /// Writes the docker-archive beside its place and renames it.
