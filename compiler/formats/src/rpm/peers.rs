@@ -289,3 +289,82 @@ fn databases_of_other_distributions_are_read() {
     assert_eq!(all.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["libuuid"]);
     assert!(all[0].files.iter().any(|f| f.path.ends_with(b"libuuid.so.1")), "{:?}", all[0].files);
 }
+
+/// Where an rpm that knows NDB is: a root that `K8ORC_TEST_RPM_ROOT` names (trixie's rpm in a directory made by
+/// mmdebstrap), or this machine.
+fn ndb_root() -> Option<PathBuf> {
+    let root = std::env::var_os("K8ORC_TEST_RPM_ROOT").filter(|dir| !dir.is_empty());
+    let root = root.map_or_else(|| PathBuf::from("/"), PathBuf::from);
+    let mut command = Command::new("chroot");
+    let out =
+        command.arg(&root).args(["rpm", "--define", "_db_backend ndb", "--dbpath", "/nonexistent", "-qa"]).output();
+    let fine = out.is_ok_and(|out| !String::from_utf8_lossy(&out.stderr).contains("invalid %_db_backend"));
+    if !fine {
+        println!("skipped: this machine's rpm does not know NDB, and K8ORC_TEST_RPM_ROOT names no other");
+    }
+    fine.then_some(root)
+}
+
+#[test]
+fn ndb_is_read_and_written_as_rpm_has_it() {
+    let Some(top) = ndb_root() else { return };
+    if missing(&["rpmbuild"]) {
+        return;
+    }
+    let dir = tempfile::tempdir_in(top.join("tmp")).unwrap();
+    root(dir.path());
+    let inside = Path::new("/").join(dir.path().strip_prefix(&top).unwrap());
+    let packages = |name: &str| inside.join(format!("build/RPMS/noarch/{name}-1.2-3.noarch.rpm"));
+    let target = dir.path().join("ndb");
+    let rpm = |arguments: &[&str]| {
+        let mut command = Command::new("chroot");
+        command.arg(&top).args(["rpm", "--define", "_db_backend ndb", "--dbpath", "/var/lib/rpm", "--root"]);
+        let out = command.arg(inside.join("ndb")).args(arguments).env("LC_ALL", "C.UTF-8").output().unwrap();
+        let said = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned();
+        // Said of every chroot by a rpm of Debian.
+        let said: String = said.lines().filter(|l| !l.contains("private mounts")).map(|l| format!("{l}\n")).collect();
+        (out.status.success(), said)
+    };
+    let all = ["one", "two", "three"].map(|name| packages(name).display().to_string());
+    let [one, two, three] = &all;
+    fs::create_dir_all(&target).unwrap();
+    let (fine, said) = rpm(&["--nodeps", "--noscripts", "-i", one, two, three]);
+    assert!(fine, "{said}");
+    let at = |name: &str| target.join("var/lib/rpm").join(name);
+    let (file, index) = (fs::read(at("Packages.db")).unwrap(), fs::read(at("Index.db")).unwrap());
+    let records = ndb::packages(&file).unwrap();
+    let named = |name: &str| records.iter().find(|r| package(r).name == name).unwrap();
+    let (gone, one) = (named("two").number, named("one"));
+    let lost = package(one).files.iter().position(|f| f.path == b"/etc/one.conf").unwrap();
+    let blob = with_states(&one.blob, [(lost, state::NOT_INSTALLED)]).unwrap();
+    let fate = |n| match n {
+        _ if n == gone => Fate::Drop,
+        _ if n == one.number => Fate::Replace(blob.clone()),
+        _ => Fate::Keep,
+    };
+    for gone in ["etc/one.conf", "etc/two.conf", "usr/share/two/a", "usr/share/two/link"] {
+        fs::remove_file(target.join(gone)).unwrap();
+    }
+    let generation = ndb::generation(&file).unwrap();
+    let new = ndb::rewrite_index(&index, generation, |n| n != gone).unwrap().unwrap();
+    fs::write(at("Packages.db"), ndb::rewrite(&file, fate).unwrap()).unwrap();
+    fs::write(at("Index.db"), &new).unwrap();
+    assert_eq!(rpm(&["-Va", "--nodeps"]), (true, String::new()));
+    assert_eq!(rpm(&["-q", "two"]).1, "package two is not installed\n");
+    assert_eq!(rpm(&["-q", "--whatprovides", "virtual"]), (true, "one-1.2-3.noarch\n".into()));
+    assert_eq!(rpm(&["-qf", "/usr/share/one/link"]), (true, "one-1.2-3.noarch\n".into()));
+    assert_eq!(rpm(&["-q", "--whatrequires", "two"]), (true, "one-1.2-3.noarch\n".into()));
+    assert!(!rpm(&["-qf", "/etc/one.conf"]).0);
+    let (fine, said) = rpm(&["--verifydb"]);
+    assert!(fine, "{said}");
+    assert_eq!(fs::read(at("Index.db")).unwrap(), new, "rpm made its index anew");
+    for arguments in [["--nodeps", "--noscripts", "-i", two], ["--nodeps", "--noscripts", "-e", "one"]] {
+        let (fine, said) = rpm(&arguments);
+        assert!(fine, "{said}");
+    }
+    assert_eq!(rpm(&["-Va", "--nodeps"]), (true, String::new()));
+    assert_eq!(
+        rpm(&["-q", "one", "two", "three"]).1,
+        "package one is not installed\ntwo-1.2-3.noarch\nthree-1.2-3.noarch\n"
+    );
+}
