@@ -5,15 +5,14 @@ use std::path::Path;
 use diag::Diagnostic;
 use report::human::bytes;
 
-use crate::request::sources;
+use crate::request;
 
 /// Where the cache is and what it holds, as text.
 ///
 /// # Errors
 /// It cannot be read.
 pub fn info(dir: Option<&Path>) -> Result<String, Diagnostic> {
-    let sources = sources(dir, true, false)?;
-    let cache = sources.cache();
+    let cache = request::cache(dir)?;
     let stats = cache.stats()?;
     let row = |name: &str, tally: &sources::cache::Tally| {
         format!("{name:<10} {:>6}  {}\n", tally.entries, bytes(tally.bytes))
@@ -33,8 +32,7 @@ pub fn info(dir: Option<&Path>) -> Result<String, Diagnostic> {
 /// # Errors
 /// It cannot be read or written.
 pub fn gc(dir: Option<&Path>, max: Option<u64>) -> Result<String, Diagnostic> {
-    let sources = sources(dir, true, false)?;
-    let report = sources.cache().gc(max.unwrap_or(sources::cache::DEFAULT_LIMIT))?;
+    let report = request::cache(dir)?.gc(max.unwrap_or(sources::cache::DEFAULT_LIMIT))?;
     Ok(if report.busy {
         "a build is using the cache; nothing was removed\n".to_owned()
     } else {

@@ -34,7 +34,7 @@ pub fn init(image: &str, platform: &str, to: &Path, cache: Option<&Path>, progre
         let base = parse(image, request.root())?;
         let sources = run.open_sources()?;
         let pin = sources.resolve(&base, &platform)?;
-        let opened = survey::one(run, &sources, &base, &PinnedBase { platform, pin })?;
+        let opened = survey::one(run, sources, &base, &PinnedBase { platform, pin, packages: None })?;
         let text = starter(image, &opened.facts);
         let formatted = lang::text::format(&text).map_err(|found| {
             let first = found.into_iter().next();

@@ -22,6 +22,7 @@ pub mod explain;
 pub mod init;
 mod load;
 mod look;
+mod packages;
 mod pin;
 mod request;
 pub mod runtime;
@@ -32,10 +33,11 @@ pub mod stdlib;
 mod survey;
 pub mod test;
 mod unchanged;
+mod user;
 mod world;
 mod write;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use diag::{Diagnostic, Diagnostics, SourceMap};
 
@@ -122,15 +124,15 @@ pub fn graph(request: &Request, json: bool, progress: &dyn Progress) -> Finished
 }
 
 /// Pushes the image of an output; `repository@digest` comes back.
-///
-/// # Errors
-/// What is wrong with the output, the reference or the registry.
-pub fn push(output: &std::path::Path, reference: &str, cache: Option<&std::path::Path>) -> Result<String, Diagnostic> {
-    seal::verify(output)?;
-    let sources = request::sources(cache, false, false)?;
-    let digest = sources.push(&output.join("image"), reference)?;
-    let name = sources::Reference::parse(reference).map(|r| r.name()).unwrap_or_else(|_| reference.to_owned());
-    Ok(format!("{name}@{digest}"))
+pub fn push(output: &Path, reference: &str, cache: Option<&Path>) -> Finished<String> {
+    let mut request = Request::new(output);
+    request.cache = cache.map(Path::to_owned);
+    Run::new(&request, &Quiet).finish(|run| {
+        seal::verify(output)?;
+        let digest = run.open_sources()?.push(&output.join("image"), reference)?;
+        let name = sources::Reference::parse(reference).map(|r| r.name()).unwrap_or_else(|_| reference.to_owned());
+        Ok(format!("{name}@{digest}"))
+    })
 }
 
 /// Writes a file beside its place and renames it: never half.

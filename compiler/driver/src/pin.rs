@@ -6,19 +6,22 @@ use std::io;
 
 use diag::{Diagnostic, Severity, codes};
 use lang::lock::{Declaration, IdKind, Lock, LockedBase};
-use lang::spec::{IdChoice, Spec};
+use lang::spec::{BaseRef, IdChoice, Spec};
 use plan::decide::keep::Ids;
 use plan::platform::{Arch, Platform};
 use sha2::{Digest as _, Sha256};
-use sources::{Pin, Sources};
+use sources::{AptPin, Pin};
 
+use crate::packages::Onto;
 use crate::request::Run;
-use crate::{Stage, runtime, stdlib};
+use crate::{Stage, packages, runtime, stdlib};
 
 /// A base, pinned.
 pub(crate) struct PinnedBase {
     pub platform: Platform,
     pub pin: Pin,
+    /// What is installed onto it, or all that it is made of.
+    pub packages: Option<AptPin>,
 }
 
 /// All that the lock decides.
@@ -64,21 +67,26 @@ pub(crate) fn write_back(run: &Run<'_>, pinned: &Pinned) -> Stage<bool> {
 
 /// A lock that pins nothing is not worth a file (a base from scratch without new accounts).
 fn is_empty(lock: &Lock) -> bool {
-    lock.bases.is_empty() && lock.ids.is_empty() && lock.retired.is_empty()
+    lock.bases.is_empty() && lock.selections.is_empty() && lock.ids.is_empty() && lock.retired.is_empty()
 }
 
 fn complete(run: &Run<'_>, spec: &Spec, renew: bool) -> Stage<Pinned> {
     run.progress.step("pinning the base");
     let (before, old) = read(run)?;
-    let sources = run.open_sources()?;
     let platforms = platforms(run, spec)?;
-    let mut lock = old.clone().unwrap_or_default();
-    lock.bases.clear();
+    let scope = scope(run);
+    let mut lock = old.clone().unwrap_or_default().without(&scope);
     let mut bases = Vec::new();
     for platform in platforms {
-        let pinned = one(run, spec, &sources, old.as_ref().filter(|_| !renew), platform)?;
-        if let Some(digest) = pinned.pin.digest.clone() {
+        let pinned = one(run, spec, old.as_ref(), renew, platform)?;
+        if let Some(packages) = &pinned.packages {
+            lock.selections.push(packages::selection(packages, &scope, &pinned.pin.reference, &pinned.platform));
+        }
+        // What an archive's packages become is pinned by them.
+        let by_packages = matches!(spec.image.base.value, BaseRef::Apt(_));
+        if let Some(digest) = pinned.pin.digest.clone().filter(|_| !by_packages) {
             lock.bases.push(LockedBase {
+                spec: scope.clone(),
                 reference: pinned.pin.reference.clone(),
                 platform: pinned.platform.to_string(),
                 digest,
@@ -90,8 +98,9 @@ fn complete(run: &Run<'_>, spec: &Spec, renew: bool) -> Stage<Pinned> {
         bases.push(pinned);
     }
     lock.bases.sort();
+    lock.selections.sort();
     let (declared, taken) = declarations(run, spec);
-    lock = lock.assign(&spec.image.name.value, &scope(run), &declared, &taken)?;
+    lock = lock.assign(&spec.image.name.value, &scope, &declared, &taken)?;
     let ids = ids(&lock, &declared);
     toolchain(run, &mut lock, old.as_ref(), &bases)?;
     lock.epoch = match &old {
@@ -140,10 +149,17 @@ fn platforms(run: &Run<'_>, spec: &Spec) -> Stage<Vec<Platform>> {
     Ok(out)
 }
 
-fn one(run: &Run<'_>, spec: &Spec, sources: &Sources, old: Option<&Lock>, platform: Platform) -> Stage<PinnedBase> {
+/// The pin of one platform: what the lock says, unless it says nothing or is to be renewed.
+fn one(run: &Run<'_>, spec: &Spec, old: Option<&Lock>, renew: bool, platform: Platform) -> Stage<PinnedBase> {
     let base = &spec.image.base;
     let name = sources::name(&base.value).map_err(|problem| problem.at(base.span, "this base"))?;
-    let locked = old.and_then(|lock| lock.base(&name, &platform.to_string()));
+    if let BaseRef::Apt(suite) = &base.value {
+        return made(run, spec, old, renew, platform, (&name, suite));
+    }
+    if !spec.packages.add.is_empty() {
+        return Err(packages::no_archive(spec, "adding to an image is not built yet").into());
+    }
+    let locked = old.filter(|_| !renew).and_then(|lock| lock.base(&scope(run), &name, &platform.to_string()));
     let pin = match locked {
         Some(locked) => Pin {
             reference: locked.reference.clone(),
@@ -155,13 +171,39 @@ fn one(run: &Run<'_>, spec: &Spec, sources: &Sources, old: Option<&Lock>, platfo
         },
         None => {
             run.progress.step(&format!("asking for {name}"));
-            sources.resolve(&base.value, &platform).map_err(|problem| match problem.primary {
+            run.open_sources()?.resolve(&base.value, &platform).map_err(|problem| match problem.primary {
                 Some(_) => problem,
                 None => problem.at(base.span, "this base"),
             })?
         }
     };
-    Ok(PinnedBase { platform, pin })
+    Ok(PinnedBase { platform, pin, packages: None })
+}
+
+/// A base that is made of packages.
+fn made(
+    run: &Run<'_>,
+    spec: &Spec,
+    old: Option<&Lock>,
+    renew: bool,
+    platform: Platform,
+    (name, suite): (&str, &str),
+) -> Stage<PinnedBase> {
+    let (scope, roots) = (scope(run), packages::wanted(spec));
+    let onto = Onto { reference: name, platform: &platform, suite, installed: None };
+    let chosen = match packages::locked(old.filter(|_| !renew), &scope, name, &platform, &roots) {
+        Some(locked) => locked,
+        None => packages::choose(run, spec, old, &scope, &onto)?,
+    };
+    let pin = Pin {
+        reference: name.to_owned(),
+        platform: platform.clone(),
+        digest: Some(chosen.digest()),
+        index: None,
+        diff_id: None,
+        created: packages::date(&chosen),
+    };
+    Ok(PinnedBase { platform, pin, packages: Some(chosen) })
 }
 
 /// Sites of this spec: its file's name, so that several specs may share a lock.

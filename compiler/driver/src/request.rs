@@ -1,14 +1,16 @@
 //! What a run is asked for, what it carries, what it gives back.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use diag::{Diagnostic, Diagnostics, SourceMap};
+use lang::user::UserFile;
 use sources::{Cache, NetPolicy, Settings, Sources};
 
-use crate::{OsWorld, Stage, Stop};
+use crate::{OsWorld, Stage, Stop, user};
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -106,6 +108,8 @@ pub(crate) struct Run<'a> {
     pub diagnostics: RefCell<Diagnostics>,
     /// Texts of spec and modules, in reading order: name → SHA-256, for keys and provenance.
     pub units: RefCell<Vec<(String, String)>>,
+    user: OnceCell<UserFile>,
+    opened: OnceCell<Arc<Sources>>,
 }
 
 impl<'a> Run<'a> {
@@ -118,6 +122,8 @@ impl<'a> Run<'a> {
             sources: RefCell::default(),
             diagnostics: RefCell::default(),
             units: RefCell::default(),
+            user: OnceCell::new(),
+            opened: OnceCell::new(),
         }
     }
 
@@ -144,22 +150,53 @@ impl<'a> Run<'a> {
         if self.diagnostics.borrow().has_errors() { Err(Stop::Gate) } else { Ok(()) }
     }
 
-    /// The sources under the request's policy.
-    pub fn open_sources(&self) -> Result<Sources, Diagnostic> {
-        sources(self.request.cache.as_deref(), self.request.offline, self.request.locked)
+    /// The user file; read after the spec, whose files are the first of the source map.
+    pub fn user(&self) -> Stage<&UserFile> {
+        if let Some(user) = self.user.get() {
+            return Ok(user);
+        }
+        let read = user::read(&environment(), &mut self.sources.borrow_mut());
+        let user = read.map_err(|found| {
+            self.found(found);
+            Stop::Gate
+        })?;
+        Ok(self.user.get_or_init(|| user))
+    }
+
+    /// The sources under the request's policy and the user file.
+    pub fn open_sources(&self) -> Stage<&Arc<Sources>> {
+        if let Some(sources) = self.opened.get() {
+            return Ok(sources);
+        }
+        let policy = NetPolicy { offline: self.request.offline, locked: self.request.locked };
+        let sources = sources(self.request.cache.as_deref(), policy, self.user()?)?;
+        Ok(self.opened.get_or_init(|| Arc::new(sources)))
+    }
+
+    /// The cache alone.
+    pub fn cache(&self) -> Result<Cache, Diagnostic> {
+        cache(self.request.cache.as_deref())
     }
 }
 
 /// Sources with the usual environment.
-pub(crate) fn sources(cache: Option<&Path>, offline: bool, locked: bool) -> Result<Sources, Diagnostic> {
-    // The only place where the compiler reads its environment.
-    let env = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    let settings = Settings::new(env, NetPolicy { offline, locked });
-    let dir = match cache {
+pub(crate) fn sources(dir: Option<&Path>, policy: NetPolicy, user: &UserFile) -> Result<Sources, Diagnostic> {
+    let mut settings = Settings::new(environment(), policy);
+    user::apply(user, &mut settings);
+    Ok(Sources::new(cache(dir)?, settings))
+}
+
+/// The cache in `dir`, or in the usual place.
+pub(crate) fn cache(dir: Option<&Path>) -> Result<Cache, Diagnostic> {
+    Cache::at(match dir {
         Some(dir) => dir.to_owned(),
-        None => Cache::locate(&settings)?,
-    };
-    Ok(Sources::new(Cache::at(dir)?, settings))
+        None => Cache::locate(&Settings::new(environment(), NetPolicy::default()))?,
+    })
+}
+
+/// The only place where the compiler reads its environment.
+pub(crate) fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }

@@ -32,9 +32,9 @@ pub(crate) fn seal(run: &Run<'_>, staging: &Staging) -> Stage<()> {
 pub(crate) fn publish(run: &Run<'_>, name: &str, staging: Staging, written: Artifacts) -> Stage<Built> {
     let output = staging.publish()?;
     crate::write::archive(run, name, &output, &written.image)?;
-    if let Ok(sources) = run.open_sources() {
+    if let Ok(cache) = run.cache() {
         // Its only effect is on the next build's speed: what goes wrong here is not this build's failure.
-        let _ = sources.cache().gc(sources::cache::DEFAULT_LIMIT);
+        let _ = cache.gc(sources::cache::DEFAULT_LIMIT);
     }
     Ok(Built { output, digest: written.outcome.digest, summary: written.summary })
 }

@@ -32,7 +32,7 @@ pub(crate) fn find(run: &Run<'_>) -> Option<Built> {
         return None;
     }
     run.progress.step("looking for changes");
-    let record = run.open_sources().ok()?.cache().build_record(&name(run)?)?;
+    let record = run.cache().ok()?.build_record(&name(run)?)?;
     let record: Value = serde_json::from_slice(&record).ok()?;
     let text = |field: &str| record.get(field).and_then(Value::as_str);
     let same = record.get("format").and_then(Value::as_u64) == Some(FORMAT)
@@ -51,7 +51,7 @@ pub(crate) fn remember(run: &Run<'_>, spec: &Spec, pinned: &Pinned, built: &Buil
     // Its only effect is on the next build's speed.
     let _ = record(run, spec, pinned, built)
         .zip(name(run))
-        .and_then(|(record, name)| run.open_sources().ok()?.cache().keep_build_record(&name, record.as_bytes()).ok());
+        .and_then(|(record, name)| run.cache().ok()?.keep_build_record(&name, record.as_bytes()).ok());
 }
 
 fn record(run: &Run<'_>, spec: &Spec, pinned: &Pinned, built: &Built) -> Option<String> {

@@ -15,6 +15,7 @@ pub mod schema;
 pub mod spec;
 pub mod text;
 pub mod tree;
+pub mod user;
 pub mod world;
 
 pub use load::{Loaded, LoadedUnit, load};

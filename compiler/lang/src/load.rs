@@ -18,7 +18,7 @@ use crate::world::World;
 
 mod files;
 mod modules;
-mod version;
+pub(crate) mod version;
 
 /// Everything that was read, each file checked against the schema.
 #[derive(Debug)]

@@ -35,7 +35,7 @@ pub fn read(loaded: &Loaded) -> (Option<Spec>, Diagnostics) {
         units: loaded.units.iter().map(|unit| unit.unit.clone()).collect(),
         image: image::image(&reader, top("image")),
         users: accounts::users(top("users")),
-        packages: files::packages(top("packages")),
+        packages: files::packages(&reader, top("packages")),
         files: files::files(&reader, top("files")),
         syscalls: files::syscalls(top("syscalls")),
         volumes: top("volumes").map(storage::volumes).unwrap_or_default(),

@@ -16,6 +16,7 @@ pub use model::{ArgDef, Built, Count, Entries, Merge, NodeDef, PropDef, Schema, 
 pub use reference::reference_markdown;
 pub use suggest::nearest;
 
+static USER_TEXT: &str = include_str!("../../../stdlib/user.kdl");
 static TEXT: &str = include_str!("../../../stdlib/schema.kdl");
 
 /// The file itself, for `k8orc schema`.
@@ -28,4 +29,10 @@ pub fn schema_text() -> &'static str {
 pub fn schema() -> &'static Schema {
     static SCHEMA: OnceLock<Schema> = OnceLock::new();
     SCHEMA.get_or_init(|| parse::parse(TEXT).unwrap_or_default())
+}
+
+/// The schema of the user file, as [`schema`].
+pub fn user_schema() -> &'static Schema {
+    static SCHEMA: OnceLock<Schema> = OnceLock::new();
+    SCHEMA.get_or_init(|| parse::parse(USER_TEXT).unwrap_or_default())
 }

@@ -151,6 +151,10 @@ pub struct Packages {
     pub span: Option<Span>,
     /// How far.
     pub closure: Option<Spanned<Closure>>,
+    /// Packages that are installed first, from the base's own distribution; they stay.
+    pub add: Vec<Spanned<String>>,
+    /// Files that declare what scripts of added packages do.
+    pub effects: Vec<Spanned<SourcePath>>,
     /// Packages to keep.
     pub keep: Vec<Spanned<String>>,
     /// Packages to remove.

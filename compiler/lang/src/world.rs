@@ -36,6 +36,17 @@ pub enum WorldError {
     Other(String),
 }
 
+impl std::fmt::Display for WorldError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            WorldError::NotFound => f.write_str("it is not there"),
+            WorldError::Outside => f.write_str("it leads out of its directory, or is no regular file"),
+            WorldError::TooLarge(limit) => write!(f, "it is larger than {limit} bytes"),
+            WorldError::Other(why) => f.write_str(why),
+        }
+    }
+}
+
 /// The door. `root` is the directory of the spec or module that names the file; `path` is relative to it.
 pub trait World: Sync {
     /// What `path` under `root` is; a link within the root is followed for all but the last component.

@@ -4,6 +4,7 @@
 mod common;
 
 use common::Memory;
+use diag::{FileId, SourceMap};
 use lang::schema::types::Type;
 
 /// Name, spec, expected lines.
@@ -48,8 +49,37 @@ fn whole() {
 }
 
 #[test]
+fn user_files() {
+    for (name, text, expected) in cases(include_str!("cases/user.txt")) {
+        let mut sources = SourceMap::new();
+        let file = sources.add("config.kdl", text.as_str());
+        let found = lang::user::read(&text, file).err().unwrap_or_default();
+        let lines: Vec<String> = found.iter().map(|one| common::line(&sources, one)).collect();
+        assert_eq!(lines, expected, "{name}: {found:#?}");
+    }
+    let whole = r#"k8orc version=1
+mirror "debian" "https://mirror.example.com/debian"
+mirror "ubuntu" "http://mirror.example.com/2026-01-01" snapshot=#true
+keyring "debian" "team.gpg"
+proxy https="http://proxy.example.com:3128" direct="localhost,.example.com"
+trust "/etc/team/ca.pem"
+registries "registry.example.com:5000/team" "docker.io"
+"#;
+    let read = lang::user::read(whole, FileId(0)).unwrap();
+    assert_eq!(read.mirrors["debian"].url, "https://mirror.example.com/debian");
+    assert!(read.mirrors["ubuntu"].snapshot && !read.mirrors["debian"].snapshot);
+    assert_eq!(read.keyrings["debian"], "team.gpg");
+    assert_eq!((read.http_proxy, read.no_proxy.as_deref()), (None, Some("localhost,.example.com")));
+    assert_eq!(read.https_proxy.as_deref(), Some("http://proxy.example.com:3128"));
+    assert_eq!(read.trust.as_deref(), Some("/etc/team/ca.pem"));
+    assert_eq!(read.registries.unwrap().len(), 2);
+    assert_eq!(lang::user::read("k8orc version=1", FileId(0)).unwrap(), lang::user::UserFile::default());
+}
+
+#[test]
 fn every_type_has_a_failing_case() {
-    let names: Vec<String> = cases(include_str!("cases/schema.txt")).into_iter().map(|(name, _, _)| name).collect();
+    let all = [include_str!("cases/schema.txt"), include_str!("cases/user.txt")];
+    let names: Vec<String> = all.into_iter().flat_map(cases).map(|(name, _, _)| name).collect();
     for ty in Type::all() {
         assert!(names.contains(&format!("type {}", ty.name())), "no case `type {}`", ty.name());
     }

@@ -35,7 +35,7 @@ pub fn name(base: &BaseRef) -> Result<String, Diagnostic> {
         BaseRef::Tar(file) => path("tar", file),
         BaseRef::Dir(dir) => path("dir", dir),
         BaseRef::Scratch => "scratch".to_owned(),
-        BaseRef::Apt(suite) => return Err(unbuilt(&format!("apt:{suite}"))),
+        BaseRef::Apt(suite) => format!("apt:{suite}"),
         BaseRef::Spec(spec) => return Err(unbuilt(&format!("spec:{spec}"))),
     })
 }
@@ -59,6 +59,7 @@ pub(crate) fn resolve(sources: &Sources, base: &BaseRef, platform: &Platform) ->
         BaseRef::DockerArchive(file) => docker_archive::resolve(file, &mut pin)?,
         BaseRef::Tar(file) => tarball::resolve(sources, file, &mut pin)?,
         BaseRef::Dir(dir) => directory::resolve(dir, &mut pin)?,
+        // What an archive has is asked of `Apt`.
         BaseRef::Scratch | BaseRef::Apt(_) | BaseRef::Spec(_) => {}
     }
     Ok(pin)

@@ -128,6 +128,7 @@ impl Sources {
     /// E0440 for the layout, E0441 when the registry stored something else, E0400 to E0407 for the way there.
     pub fn push(&self, layout: &Path, reference: &str) -> Result<String, Diagnostic> {
         let reference = Reference::parse(reference).map_err(|e| e.diagnostic(reference))?;
+        self.settings.allow(&reference.name())?;
         if self.settings.policy.offline {
             return Err(Diagnostic::new(codes::E0402, format!("{reference} cannot be pushed to: --offline"))
                 .help("leave --offline out"));
@@ -137,6 +138,7 @@ impl Sources {
 
     /// A client for reading, or the refusal to fetch `what`.
     fn client(&self, reference: &Reference, what: &str) -> Result<Arc<registry::Client>, Diagnostic> {
+        self.settings.allow(&reference.name())?;
         if self.settings.policy.offline {
             return Err(offline(reference, what));
         }

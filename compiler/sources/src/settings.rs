@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use diag::{Diagnostic, codes, text::printable};
+
 /// What may be asked of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct NetPolicy {
@@ -29,6 +31,8 @@ pub struct Settings {
     /// Files of OpenPGP keys (binary or armoured) that are trusted for an archive besides the distribution's own:
     /// for a mirror that signs anew.
     pub keyrings: BTreeMap<String, PathBuf>,
+    /// The only registries that are used, as host or host/path; `None`: all.
+    pub registries: Option<Vec<String>>,
     /// Pause before the first repetition of a failed exchange; it doubles.
     pub backoff: Duration,
     /// How long a server may be silent: while connecting, answering, or between two reads.
@@ -44,9 +48,28 @@ impl Settings {
             policy,
             mirrors: BTreeMap::new(),
             keyrings: BTreeMap::new(),
+            registries: None,
             backoff: Duration::from_millis(500),
             timeout: Duration::from_secs(60),
         }
+    }
+
+    /// Whether the user file lets this repository (`docker.io/library/debian`) be read from and pushed to.
+    ///
+    /// # Errors
+    /// E0417.
+    pub(crate) fn allow(&self, repository: &str) -> Result<(), Diagnostic> {
+        let Some(registries) = &self.registries else { return Ok(()) };
+        let below = |prefix: &String| {
+            repository.strip_prefix(prefix.trim_end_matches('/')).is_some_and(|r| r.is_empty() || r.starts_with('/'))
+        };
+        if registries.iter().any(below) {
+            return Ok(());
+        }
+        let shown = printable(repository);
+        Err(Diagnostic::new(codes::E0417, format!("{shown} is in no registry that your user file lists"))
+            .note(format!("`registries` lists: {}", printable(&registries.join(", "))))
+            .help("use an image of one of them, or add its registry to the user file if your team allows it"))
     }
 
     /// A variable that is set and not empty.

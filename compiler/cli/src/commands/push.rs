@@ -2,18 +2,14 @@
 
 use std::path::Path;
 
-use diag::SourceMap;
-
+use super::finish;
 use crate::args::Global;
 use crate::output::Output;
 
 /// Pushes an output's image and prints `repository@digest`.
 pub fn run(global: &Global, output: &Output, built: &Path, reference: &str) -> u8 {
-    match driver::push(built, reference, global.cache.as_deref()) {
-        Ok(pushed) => {
-            output.data(&format!("{pushed}\n"));
-            0
-        }
-        Err(problem) => output.diagnostics(&problem.into(), &SourceMap::new()),
-    }
+    finish(output, driver::push(built, reference, global.cache.as_deref()), |pushed| {
+        output.data(&format!("{pushed}\n"));
+        0
+    })
 }

@@ -123,7 +123,7 @@ fn path_of(ty: Type, text: &str) -> Option<(String, Wanted)> {
         "base" => match base(text).ok()? {
             Base::Oci(path, _) | Base::Dir(path) => Some((path, Wanted::Directory)),
             Base::DockerArchive(path) | Base::Tar(path) => Some((path, Wanted::File)),
-            Base::Registry(_) | Base::Scratch => None,
+            Base::Registry(_) | Base::Apt(_) | Base::Scratch => None,
         },
         _ => None,
     }

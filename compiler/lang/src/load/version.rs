@@ -6,7 +6,7 @@ use kdl::{KdlDocument, KdlNode};
 use crate::schema::schema;
 
 /// What is wrong with the version of a file's language.
-pub(super) fn check(document: &KdlDocument, file: FileId) -> Option<Diagnostic> {
+pub(crate) fn check(document: &KdlDocument, file: FileId) -> Option<Diagnostic> {
     let wanted = schema().language;
     let help = format!("k8orc version={wanted}");
     let named = |node: &&KdlNode| node.name().value() == "k8orc";

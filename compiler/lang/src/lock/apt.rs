@@ -40,18 +40,27 @@ pub struct LockedPackage {
 }
 
 impl Lock {
-    /// The packages that were chosen for a base and what is asked for (`roots`, sorted), when there are any.
-    pub fn selection(&self, reference: &str, platform: &str, roots: &[String]) -> Option<&LockedSelection> {
+    /// The packages that were chosen for a base and what is asked for (`roots`, sorted), when there are any: the
+    /// spec's own, else those of another spec beside it.
+    pub fn selection(&self, spec: &str, reference: &str, platform: &str, roots: &[String]) -> Option<&LockedSelection> {
         let is = |s: &&LockedSelection| s.reference == reference && s.platform == platform && s.roots == roots;
-        self.selections.iter().find(is)
+        let all = || self.selections.iter().filter(is);
+        all().find(|selection| selection.spec == spec).or_else(|| all().next())
+    }
+
+    /// The Release files that a spec's packages for a base and platform were last chosen from, whatever was asked
+    /// for.
+    pub fn releases(&self, spec: &str, reference: &str, platform: &str) -> &[LockedArchive] {
+        let is = |s: &&LockedSelection| s.spec == spec && s.reference == reference && s.platform == platform;
+        self.selections.iter().find(is).map_or(&[], |selection| &selection.archives)
     }
 }
 
 /// The lines of a selection, sorted, one package a line.
 pub(super) fn print(selection: &LockedSelection, line: &mut impl FnMut(String)) {
-    let LockedSelection { reference, platform, suite, roots, archives, packages } = selection;
-    let (reference, platform, suite) = (quoted(reference), quoted(platform), quoted(suite));
-    line(format!("apt {reference} platform={platform} suite={suite} {{"));
+    let LockedSelection { spec, reference, platform, suite, roots, archives, packages } = selection;
+    let (spec, reference, platform, suite) = (quoted(spec), quoted(reference), quoted(platform), quoted(suite));
+    line(format!("apt {reference} platform={platform} suite={suite} for={spec} {{"));
     for root in sorted(roots) {
         line(format!("    root {}", quoted(root)));
     }
@@ -82,17 +91,21 @@ impl Reader {
     /// Reads an `apt` node into the lock.
     pub(super) fn selection(&mut self, node: &KdlNode, lock: &mut Lock) {
         let Some(found) = self.read_selection(node) else { return };
-        if lock.selection(&found.reference, &found.platform, &found.roots).is_some() {
-            self.wrong(node, "the packages of this base and these roots are there twice");
+        let twice = |s: &LockedSelection| {
+            (&s.spec, &s.reference, &s.platform) == (&found.spec, &found.reference, &found.platform)
+        };
+        if lock.selections.iter().any(twice) {
+            self.wrong(node, "the packages of this base are there twice for one spec");
         }
         lock.selections.push(found);
     }
 
     fn read_selection(&mut self, node: &KdlNode) -> Option<LockedSelection> {
-        let arguments = self.arguments(node, 1, &["platform", "suite"])?;
+        let arguments = self.arguments(node, 1, &["platform", "suite", "for"])?;
         let reference = self.text(node, arguments.first().copied())?;
         let platform = self.text(node, node.get("platform"))?;
         let suite = self.text(node, node.get("suite"))?;
+        let spec = self.text(node, node.get("for"))?;
         let (mut roots, mut archives, mut packages) = (Vec::new(), Vec::new(), Vec::<LockedPackage>::new());
         for child in node.children().map(KdlDocument::nodes).unwrap_or_default() {
             match child.name().value() {
@@ -113,7 +126,7 @@ impl Reader {
             self.wrong(node, "the selection names no archive");
         }
         roots.sort();
-        Some(LockedSelection { reference, platform, suite, roots, archives, packages })
+        Some(LockedSelection { spec, reference, platform, suite, roots, archives, packages })
     }
 
     fn archive(&mut self, node: &KdlNode) -> Option<LockedArchive> {

@@ -43,6 +43,8 @@ pub struct Lock {
 /// A base for one platform.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LockedBase {
+    /// The spec that uses it, as [`LockedId::site`] begins: several specs may share a lock.
+    pub spec: String,
     /// As it is called: `docker.io/library/debian:trixie`, `tar:base.tar`.
     pub reference: String,
     /// `linux/amd64`.
@@ -60,6 +62,8 @@ pub struct LockedBase {
 /// The packages of an archive's suite that were chosen for one base, platform and list of names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LockedSelection {
+    /// The spec that uses it, as [`LockedBase::spec`].
+    pub spec: String,
     /// The base: `apt:trixie`, or the image that packages are added to.
     pub reference: String,
     /// `linux/amd64`.
@@ -142,9 +146,17 @@ fn hash(workspace: &str, site: &str) -> u64 {
 }
 
 impl Lock {
-    /// The pin of a base, when there is one.
-    pub fn base(&self, reference: &str, platform: &str) -> Option<&LockedBase> {
-        self.bases.iter().find(|base| base.reference == reference && base.platform == platform)
+    /// The pin of a base for a spec, when there is one: its own, else the one of another spec beside it.
+    pub fn base(&self, spec: &str, reference: &str, platform: &str) -> Option<&LockedBase> {
+        let all = || self.bases.iter().filter(|base| base.reference == reference && base.platform == platform);
+        all().find(|base| base.spec == spec).or_else(|| all().next())
+    }
+
+    /// The lock without what `spec` uses: what it uses now is put in its place.
+    pub fn without(mut self, spec: &str) -> Lock {
+        self.bases.retain(|base| base.spec != spec);
+        self.selections.retain(|selection| selection.spec != spec);
+        self
     }
 
     /// The id of a declaration, when it has one.

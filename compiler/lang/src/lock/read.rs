@@ -141,7 +141,8 @@ impl Reader {
                 }
                 "base" => {
                     if let Some(base) = self.base(node) {
-                        if lock.base(&base.reference, &base.platform).is_some() {
+                        let key = |b: &LockedBase| (b.spec.clone(), b.reference.clone(), b.platform.clone());
+                        if lock.bases.iter().any(|other| key(other) == key(&base)) {
                             self.wrong(node, "this base is there twice for the platform");
                         }
                         lock.bases.push(base);
@@ -259,9 +260,10 @@ impl Reader {
     }
 
     fn base(&mut self, node: &KdlNode) -> Option<LockedBase> {
-        let arguments = self.arguments(node, 1, &["platform"])?;
+        let arguments = self.arguments(node, 1, &["platform", "for"])?;
         let reference = self.text(node, arguments.first().copied())?;
         let platform = self.text(node, node.get("platform"))?;
+        let spec = self.text(node, node.get("for"))?;
         let (mut digest, mut index, mut diff_id, mut created) = (None, None, None, None);
         for child in node.children().map(KdlDocument::nodes).unwrap_or_default() {
             match child.name().value() {
@@ -284,7 +286,7 @@ impl Reader {
         if digest.is_none() && !self.out.has_errors() {
             self.wrong(node, "the base has no digest");
         }
-        Some(LockedBase { reference, platform, digest: digest?, index, diff_id, created })
+        Some(LockedBase { spec, reference, platform, digest: digest?, index, diff_id, created })
     }
 
     fn id(&mut self, node: &KdlNode, lock: &mut Lock) {

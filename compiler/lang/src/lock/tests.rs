@@ -29,6 +29,7 @@ fn selection() -> LockedSelection {
         filename: format!("pool/main/{name}_{version}_amd64.deb"),
     };
     LockedSelection {
+        spec: "spec.kdl".into(),
         reference: "apt:trixie".into(),
         platform: "linux/amd64".into(),
         suite: "trixie".into(),
@@ -43,6 +44,7 @@ fn selection() -> LockedSelection {
 
 fn sample() -> Lock {
     let base = |reference: &str, platform: &str| LockedBase {
+        spec: "spec.kdl".into(),
         reference: reference.into(),
         platform: platform.into(),
         digest: A.into(),
@@ -64,7 +66,7 @@ fn sample() -> Lock {
             },
             base("docker.io/library/debian:trixie", "linux/amd64"),
         ],
-        selections: vec![LockedSelection { roots: Vec::new(), ..selection() }, selection()],
+        selections: vec![LockedSelection { spec: "other.kdl".into(), roots: Vec::new(), ..selection() }, selection()],
         ids: vec![id(IdKind::User, "web", 20_000), id(IdKind::Group, "web", 20_000)],
         retired: vec![id(IdKind::User, "old", 20_001)],
     }
@@ -81,10 +83,18 @@ fn what_is_printed_is_read_again() {
     let again = parse(&text).unwrap();
     assert_eq!(again.print(), text);
     assert_eq!(again.bases.len(), 3);
-    assert_eq!(again.base(&lock.bases[0].reference, "linux/amd64"), Some(&lock.bases[0]));
+    assert_eq!(again.base("spec.kdl", &lock.bases[0].reference, "linux/amd64"), Some(&lock.bases[0]));
     assert_eq!(again.retired, lock.retired);
-    assert_eq!(again.selection("apt:trixie", "linux/amd64", &selection().roots), Some(&selection()));
-    assert_eq!(again.selection("apt:trixie", "linux/arm64", &[]), None);
+    let selected = |spec, platform, roots| again.selection(spec, "apt:trixie", platform, roots);
+    let whole = selection();
+    assert_eq!(selected("spec.kdl", "linux/amd64", &whole.roots), Some(&whole));
+    assert_eq!(selected("third.kdl", "linux/amd64", &whole.roots), Some(&whole));
+    assert_eq!(selected("spec.kdl", "linux/amd64", &[]).unwrap().spec, "other.kdl");
+    assert_eq!(selected("spec.kdl", "linux/arm64", &[]), None);
+    assert_eq!(again.releases("spec.kdl", "apt:trixie", "linux/amd64"), selection().archives);
+    assert_eq!(again.releases("third.kdl", "apt:trixie", "linux/amd64"), []);
+    let less = again.clone().without("spec.kdl");
+    assert_eq!((less.bases.len(), less.selections.len(), less.ids), (0, 1, again.ids.clone()));
     let mut shuffled = lock;
     shuffled.bases.reverse();
     shuffled.ids.reverse();
@@ -112,15 +122,15 @@ stdlib "sha256:B"
 runtime "aarch64" "sha256:B"
 runtime "x86_64" "sha256:A"
 epoch 1763000000
-base "docker.io/library/debian:trixie" platform="linux/amd64" {
+base "docker.io/library/debian:trixie" platform="linux/amd64" for="spec.kdl" {
     digest "sha256:A"
 }
-base "docker.io/library/debian:trixie" platform="linux/arm64" {
+base "docker.io/library/debian:trixie" platform="linux/arm64" for="spec.kdl" {
     digest "sha256:A"
     index "sha256:B"
     created 5
 }
-apt "apt:trixie" platform="linux/amd64" suite="trixie" {
+apt "apt:trixie" platform="linux/amd64" suite="trixie" for="spec.kdl" {
     root "nginx-light"
     root "redis"
     archive "debian" suite="trixie" date=1795252544 release="sha256:A"
@@ -156,13 +166,14 @@ fn mistakes_have_their_place() {
         ("platform=\"linux/arm64\"", "platform=\"linux/amd64\"", "base"),
         ("    root \"redis\"\n", "    root\n", "root"),
         ("    root \"redis\"\n", "    roots \"redis\"\n", "roots"),
-        ("    root \"nginx-light\"\n    root \"redis\"\n", "", "apt"),
+        ("for=\"other.kdl\"", "for=\"spec.kdl\"", "apt"),
         ("date=1795252544", "date=-1", "archive"),
         ("date=1795252544", "date=1 more=2", "archive"),
         ("size=77777", "size=\"77777\"", "package"),
         ("package \"libc6\"", "package \"z\"", "package"),
         ("package \"libc6\" \"2.41-12\"", "package \"libc6\"", "package"),
         ("platform=\"linux/amd64\" suite=\"trixie\"", "platform=\"linux/amd64\"", "apt"),
+        ("linux/amd64\" for=\"spec.kdl\"", "linux/amd64\"", "base"),
         ("k8orc-lock version=1", "k8orc version=1", "k8orc"),
         ("k8orc-lock version=1", "k8orc-lock", "k8orc-lock"),
     ] {

@@ -26,7 +26,8 @@ impl Lock {
         bases.sort();
         bases.dedup();
         for base in bases {
-            line(format!("base {} platform={} {{", quoted(&base.reference), quoted(&base.platform)));
+            let (reference, platform, spec) = (quoted(&base.reference), quoted(&base.platform), quoted(&base.spec));
+            line(format!("base {reference} platform={platform} for={spec} {{"));
             line(format!("    digest {}", quoted(&base.digest)));
             for (name, value) in [("index", &base.index), ("diff-id", &base.diff_id)] {
                 if let Some(value) = value {

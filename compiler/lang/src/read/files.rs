@@ -6,7 +6,7 @@ use super::{Reader, because, mode};
 use crate::spec::*;
 use crate::tree::Node;
 
-pub(super) fn packages(node: Option<&Node>) -> Packages {
+pub(super) fn packages(reader: &Reader<'_>, node: Option<&Node>) -> Packages {
     let Some(node) = node else { return Packages::default() };
     Packages {
         span: Some(node.span),
@@ -17,6 +17,8 @@ pub(super) fn packages(node: Option<&Node>) -> Packages {
                 _ => Closure::Depends,
             })
         }),
+        add: node.each("add"),
+        effects: node.each("effects").iter().filter_map(|file| reader.source(file)).collect(),
         keep: node.each("keep"),
         remove: removes(node),
     }

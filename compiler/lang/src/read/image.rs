@@ -51,9 +51,6 @@ pub(super) fn image(reader: &Reader<'_>, node: Option<&Node>) -> Image {
 
 fn reference(reader: &Reader<'_>, text: &Spanned<String>) -> Option<BaseRef> {
     let beside = |path: String| reader.beside(path, text.span.file);
-    if let Some(suite) = text.value.strip_prefix("apt:") {
-        return Some(BaseRef::Apt(suite.to_owned()));
-    }
     if let Some(name) = text.value.strip_prefix("spec:") {
         return Some(BaseRef::Spec(name.to_owned()));
     }
@@ -63,6 +60,7 @@ fn reference(reader: &Reader<'_>, text: &Spanned<String>) -> Option<BaseRef> {
         Base::DockerArchive(path) => BaseRef::DockerArchive(beside(path)?),
         Base::Tar(path) => BaseRef::Tar(beside(path)?),
         Base::Dir(path) => BaseRef::Dir(beside(path)?),
+        Base::Apt(suite) => BaseRef::Apt(suite.to_owned()),
         Base::Scratch => BaseRef::Scratch,
     })
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use diag::{Diagnostic, Diagnostics, FileId, Span, Spanned};
 use kdl::{KdlDocument, KdlEntry, KdlNode};
 
-use super::{ArgDef, Built, Merge, NodeDef, schema};
+use super::{ArgDef, Built, Merge, NodeDef, Schema, schema};
 use crate::params::Renderer;
 use crate::tree::{Node, Scalar};
 
@@ -24,6 +24,8 @@ mod value;
 
 /// Checks the nodes of one file.
 pub struct Checker<'a> {
+    /// What may stand where.
+    pub schema: &'static Schema,
     /// The file.
     pub file: FileId,
     /// Its text, which the document was parsed from.
@@ -49,10 +51,10 @@ struct Raw<'k> {
 }
 
 impl<'a> Checker<'a> {
-    /// A checker without findings.
+    /// A checker of specs and modules, without findings.
     pub fn new(file: FileId, text: &'a str, entry: bool, renderer: Option<&'a Renderer>) -> Self {
         let (diagnostics, damaged, top) = (Diagnostics::new(), BTreeSet::new(), String::new());
-        Self { file, text, entry, renderer, diagnostics, damaged, top }
+        Self { schema: schema(), file, text, entry, renderer, diagnostics, damaged, top }
     }
 
     /// The checked tree of the top-level nodes whose names `wanted` takes.
@@ -61,7 +63,7 @@ impl<'a> Checker<'a> {
         let mut seen = BTreeMap::new();
         for node in document.nodes().iter().filter(|node| wanted(node.name().value())) {
             self.top = node.name().value().to_owned();
-            found.extend(self.node(None, &schema().nodes, node, &mut seen));
+            found.extend(self.node(None, &self.schema.nodes, node, &mut seen));
         }
         found
     }
@@ -91,7 +93,7 @@ impl<'a> Checker<'a> {
             self.report(complain::annotation(ty.value(), at, "a node"));
         }
         let Some(def) = defs.iter().find(|def| def.name == node.name().value()) else {
-            let (diagnostic, meant) = complain::unknown_node(node.name().value(), span, parent, defs);
+            let (diagnostic, meant) = complain::unknown_node(self.schema, node.name().value(), span, parent);
             // What was probably meant is then missing elsewhere: that is not a second mistake.
             self.damaged.extend(meant);
             self.report(diagnostic);

@@ -11,6 +11,13 @@ pub struct Schema {
     pub nodes: Vec<NodeDef>,
 }
 
+impl Schema {
+    /// Whether it is that of specs: an image is what every spec is about.
+    pub fn is_spec(&self) -> bool {
+        self.nodes.iter().any(|node| node.name == "image")
+    }
+}
+
 /// How often a node stands in the merged spec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Count {

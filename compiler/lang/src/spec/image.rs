@@ -55,7 +55,7 @@ pub enum BaseRef {
     Tar(SourcePath),
     /// `dir:D`: a root file system as a directory.
     Dir(SourcePath),
-    /// `apt:SUITE` (not built yet).
+    /// `apt:SUITE`: the essential packages of a Debian or Ubuntu release, and those that the spec adds.
     Apt(String),
     /// `spec:NAME` (not built yet).
     Spec(String),

@@ -112,17 +112,21 @@ pub struct Outcome {
     pub found: Diagnostics,
 }
 
+/// `line:column code`, or the code alone.
+pub fn line(sources: &diag::SourceMap, one: &diag::Diagnostic) -> String {
+    match &one.primary {
+        Some(label) => {
+            let (line, column) = sources.line_column(label.span.file, label.span.start);
+            format!("{line}:{column} {}", one.code)
+        }
+        None => one.code.to_string(),
+    }
+}
+
 impl Outcome {
     /// `line:column code` of each, as the table has them; without a place the code alone.
     pub fn lines(&self) -> Vec<String> {
-        let line = |one: &diag::Diagnostic| match &one.primary {
-            Some(label) => {
-                let (line, column) = self.loaded.sources.line_column(label.span.file, label.span.start);
-                format!("{line}:{column} {}", one.code)
-            }
-            None => one.code.to_string(),
-        };
-        self.found.iter().map(line).collect()
+        self.found.iter().map(|one| line(&self.loaded.sources, one)).collect()
     }
 
     /// All of it for a message of a failing test.

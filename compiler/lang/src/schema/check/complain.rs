@@ -4,7 +4,7 @@ use diag::{Diagnostic, Span, codes};
 use kdl::KdlValue;
 
 use super::super::types::{Fault, Form};
-use super::super::{ArgDef, Merge, NodeDef, PropDef, Shape, nearest, schema};
+use super::super::{ArgDef, Merge, NodeDef, PropDef, Schema, Shape, nearest};
 
 pub(super) fn annotation(ty: &str, at: Span, what: &str) -> Diagnostic {
     let diagnostic = Diagnostic::new(codes::E0120, format!("unknown annotation `({ty})` before {what}"));
@@ -13,14 +13,16 @@ pub(super) fn annotation(ty: &str, at: Span, what: &str) -> Diagnostic {
 
 /// The diagnostic, and the names of the top-level nodes that were probably meant.
 pub(super) fn unknown_node(
+    schema: &Schema,
     name: &str,
     at: Span,
     parent: Option<&NodeDef>,
-    defs: &'static [NodeDef],
 ) -> (Diagnostic, Vec<String>) {
-    let here = parent.map_or("at the top of a spec".to_owned(), |parent| format!("in `{}`", parent.name));
+    let defs = parent.map_or(&schema.nodes, |parent| &parent.children);
+    let top = if schema.is_spec() { "at the top of a spec" } else { "at the top of the user file" };
+    let here = parent.map_or(top.to_owned(), |parent| format!("in `{}`", parent.name));
     let near = nearest(name, defs.iter().map(|def| def.name.as_str()));
-    let places = schema().places(name);
+    let places = schema.places(name);
     if let (false, None) = (places.is_empty(), near) {
         let message = format!("`{name}` does not stand {here}");
         let diagnostic = Diagnostic::new(codes::E0102, message).at(at, "known, but not here");

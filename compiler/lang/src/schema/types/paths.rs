@@ -36,6 +36,18 @@ fn normalised(text: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
+/// A file of the machine that k8orc runs on.
+pub(super) fn host_path(text: &str) -> Check {
+    if text.is_empty() || text.chars().any(char::is_control) {
+        return Err(Fault::new(E0112, "this is no path of a file", "a file beside this one, or an absolute path"));
+    }
+    if text.starts_with('~') || text.contains('$') {
+        let fault = Fault::new(E0112, format!("`{text}` is taken literally"), "no shell reads it");
+        return Err(fault.help("write the absolute path, or one that starts at this file's directory"));
+    }
+    Ok(())
+}
+
 pub(super) fn file_path(text: &str) -> Check {
     abs_path(text)?;
     if let Some(magic) = ["/proc", "/sys", "/dev"].iter().find(|magic| is_below(text, magic)) {

@@ -18,6 +18,8 @@ pub enum Base<'a> {
     Tar(String),
     /// `dir:D`.
     Dir(String),
+    /// `apt:SUITE`.
+    Apt(&'a str),
     /// `scratch`.
     Scratch,
 }
@@ -42,12 +44,26 @@ pub fn base(text: &str) -> Result<Base<'_>, Fault> {
         Some(("docker-archive", rest)) => Ok(Base::DockerArchive(beside(text, rest)?)),
         Some(("tar", rest)) => Ok(Base::Tar(beside(text, rest)?)),
         Some(("dir", rest)) => Ok(Base::Dir(beside(text, rest)?)),
-        // What they name is checked when they are built; the schema's words refuse them by name.
-        Some(("apt" | "spec", _)) => Ok(Base::Scratch),
+        Some(("apt", suite)) => suite_name(text, suite).map(|()| Base::Apt(suite)),
+        // The schema's words refuse it by name.
+        Some(("spec", _)) => Ok(Base::Scratch),
         Some((scheme @ ("http" | "https" | "docker"), rest)) => Err(not_a_reference(text)
             .help(format!("a registry reference has no `{scheme}:`: \"{}\"", rest.trim_start_matches('/')))),
         _ => registry(text).map(|()| Base::Registry(text)),
     }
+}
+
+/// The form of a suite's name; which suites there are is known where they are fetched.
+fn suite_name(text: &str, suite: &str) -> Check {
+    if suite.starts_with(|c: char| c.is_ascii_lowercase()) && suite.chars().all(|c| c.is_ascii_lowercase()) {
+        return Ok(());
+    }
+    let fault = Fault::new(E0117, format!("`{text}` names no suite"), "the code name of a release: `apt:trixie`");
+    let lower = suite.to_lowercase();
+    Err(match suite.rsplit(['/', ':']).next().map(str::to_lowercase) {
+        Some(last) if lower != suite && last == lower => fault.help(format!("in lower case: \"apt:{lower}\"")),
+        _ => fault.help("updates and security of the release come with it; a mirror is named in the user file"),
+    })
 }
 
 fn beside(text: &str, path: &str) -> Result<String, Fault> {
@@ -61,7 +77,7 @@ fn not_a_reference(text: &str) -> Fault {
     Fault::new(
         E0117,
         format!("`{text}` is not a base"),
-        "a registry reference, or `oci:`, `docker-archive:`, `tar:`, `dir:`, `scratch`",
+        "a registry reference, or `apt:`, `oci:`, `docker-archive:`, `tar:`, `dir:`, `scratch`",
     )
 }
 
@@ -115,6 +131,32 @@ fn is_repository(text: &str) -> bool {
             && part.ends_with(alnum)
             && part.chars().all(|c| alnum(c) || matches!(c, '.' | '_' | '-'))
     })
+}
+
+/// A URL of the web.
+pub(super) fn url(text: &str) -> Check {
+    let fault = Fault::new(E0117, format!("`{text}` is not a URL"), "`http://…` or `https://…`");
+    let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else {
+        return Err(match text.split_once("://") {
+            Some((scheme, _)) => fault.help(format!("`{scheme}` is not spoken")),
+            None => fault.help(format!("\"https://{text}\"")),
+        });
+    };
+    let clean = !text.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#'));
+    if clean && !rest.starts_with('/') && !rest.is_empty() { Ok(()) } else { Err(fault) }
+}
+
+/// A registry, and maybe the beginning of the paths in it.
+pub(super) fn registry_prefix(text: &str) -> Check {
+    let fault = Fault::new(E0117, format!("`{text}` is not a registry"), "`registry.example.com[/team]`");
+    if let Some((scheme, rest)) = text.split_once("://") {
+        return Err(fault.help(format!("without `{scheme}://`: \"{rest}\"")));
+    }
+    let host = text.split('/').next().unwrap_or("");
+    let is_host = host == "localhost" || host.contains(['.', ':']);
+    // With a path it has the form of a repository; alone it is given one.
+    let whole = if text.contains('/') { text.to_owned() } else { format!("{text}/x") };
+    if is_host && is_repository(&whole) { Ok(()) } else { Err(fault) }
 }
 
 pub(super) fn repository(text: &str) -> Check {

@@ -41,8 +41,10 @@ pub(super) fn packages(input: &Input<'_>, index: &Index<'_>, needed: &Needed, ou
     let all = &facts.packages;
     let removes = removes(input, all, out);
     let mut queue: VecDeque<(usize, Arc<Reason>)> = VecDeque::new();
-    for keep in &input.spec.packages.keep {
-        let reason = Reason::spec(format!("packages keep \"{}\"", printable(&keep.value)), keep.span);
+    let packages = &input.spec.packages;
+    let kept = packages.keep.iter().map(|name| ("keep", name));
+    for (word, keep) in kept.chain(packages.add.iter().map(|name| ("add", name))) {
+        let reason = Reason::spec(format!("packages {word} \"{}\"", printable(&keep.value)), keep.span);
         for at in named(input, all, keep, out) {
             queue.push_back((at, Arc::clone(&reason)));
             if let Some(remove) = removes.get(&at) {
