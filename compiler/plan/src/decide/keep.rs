@@ -13,6 +13,7 @@
 mod accounts;
 mod add;
 mod assemble;
+mod families;
 mod files;
 mod globs;
 mod ignore;
@@ -41,6 +42,7 @@ use crate::kept::Kept;
 use index::Index;
 
 pub use accounts::wanted_ids;
+pub use families::{apk_directory, rpm_directory};
 pub use known::{ACCOUNT_FILES, dpkg_directory};
 pub use needs::{Dynamic, Inspect, Start};
 
@@ -86,5 +88,6 @@ pub fn keep(input: &Input<'_>) -> (Kept, Diagnostics) {
     let fates = files::files(input, &index, &overlay, &needed, &verdicts, &mut out);
     let fates = leftovers::settle(&index, &overlay, fates);
     let kept = assemble::assemble(input, &index, overlay, accounts, roots, &verdicts, &fates, &mut out);
+    families::complain_frozen(input, &kept, &mut out);
     (kept, out)
 }

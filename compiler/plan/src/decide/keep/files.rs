@@ -59,7 +59,7 @@ pub(super) fn files(
     complain_unmatched(spec, index, spec.files.keep.iter(), &keeps, out);
     let removes = Globs::new(spec.files.remove.iter().map(|r| &r.what), out).over(index);
     complain_unmatched(spec, index, spec.files.remove.iter().map(|r| &r.what), &removes, out);
-    let known = known(input.facts, packages);
+    let known = known(input.facts, index, packages);
     let is_unowned: Vec<bool> = index
         .names
         .iter()

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::packages::Verdict;
+use super::{Index, families};
 use crate::facts::Facts;
 use crate::path::ImagePath;
 use crate::reason::Reason;
@@ -60,7 +61,7 @@ const PLACES: [(&str, &str); 24] = [
 ];
 
 /// All such places of a base.
-pub(super) fn known(facts: &Facts, packages: &[Verdict]) -> BTreeMap<ImagePath, Known> {
+pub(super) fn known(facts: &Facts, index: &Index<'_>, packages: &[Verdict]) -> BTreeMap<ImagePath, Known> {
     let mut all = BTreeMap::new();
     for (path, why) in PLACES {
         add(facts, &mut all, path, Known::Stay(Reason::fact(why)));
@@ -87,6 +88,7 @@ pub(super) fn known(facts: &Facts, packages: &[Verdict]) -> BTreeMap<ImagePath, 
         }
     }
     dpkg(facts, packages, &mut all);
+    families::known(facts, index, &mut all);
     all
 }
 

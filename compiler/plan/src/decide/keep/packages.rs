@@ -10,7 +10,7 @@ use lang::spec::{Remove, Spanned};
 use super::globs::unmatched;
 use super::near::near;
 use super::{Index, Input};
-use crate::facts::{Family, Package};
+use crate::facts::Package;
 use crate::path::ImagePath;
 use crate::reason::Reason;
 use crate::tree::{Node, NodeKind};
@@ -29,16 +29,7 @@ pub(super) struct Verdict {
 
 /// Decides all packages of the base, at the same index.
 pub(super) fn packages(input: &Input<'_>, index: &Index<'_>, needed: &Needed, out: &mut Diagnostics) -> Vec<Verdict> {
-    let facts = &input.facts.packages;
-    if let Family::Apk | Family::Rpm = facts.family {
-        let name = if facts.family == Family::Apk { "apk" } else { "rpm" };
-        out.push(
-            Diagnostic::new(codes::E0301, format!("bases with an {name} database are not built yet"))
-                .at(input.spec.image.base.span, "its database would not be true any more")
-                .help("use a base of the dpkg family (Debian, Ubuntu, distroless), or one without packages"),
-        );
-    }
-    let all = &facts.packages;
+    let all = &input.facts.packages.packages;
     let removes = removes(input, all, out);
     let mut queue: VecDeque<(usize, Arc<Reason>)> = VecDeque::new();
     let packages = &input.spec.packages;
