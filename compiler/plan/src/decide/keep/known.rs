@@ -60,6 +60,11 @@ const PLACES: [(&str, &str); 24] = [
     ("/lib32", "paths of libraries begin with it"),
 ];
 
+/// Whether every base has this place.
+pub(super) fn is_place(path: &ImagePath) -> bool {
+    path.to_str().is_some_and(|text| PLACES.iter().any(|(place, _)| *place == text))
+}
+
 /// All such places of a base.
 pub(super) fn known(facts: &Facts, index: &Index<'_>, packages: &[Verdict]) -> BTreeMap<ImagePath, Known> {
     let mut all = BTreeMap::new();
