@@ -89,7 +89,7 @@ fn an_untouched_selection_verifies_silently() {
 }
 
 /// The lines that the report announces, sorted.
-fn deviations(output: &Output) -> Vec<String> {
+pub(super) fn deviations(output: &Output) -> Vec<String> {
     let list = output.image()["deviations"].as_array().expect("a list");
     let mut lines: Vec<_> = list.iter().map(|one| one["verify"].as_str().expect("a line").to_owned()).collect();
     lines.sort();
