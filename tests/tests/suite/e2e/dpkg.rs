@@ -97,14 +97,14 @@ pub(super) fn deviations(output: &Output) -> Vec<String> {
 }
 
 /// The machine's dpkg, on another root.
-struct Dpkg {
+pub(super) struct Dpkg {
     dpkg: std::path::PathBuf,
     query: std::path::PathBuf,
     root: std::path::PathBuf,
 }
 
 impl Dpkg {
-    fn on(root: &Path) -> Option<Dpkg> {
+    pub(super) fn on(root: &Path) -> Option<Dpkg> {
         Some(Dpkg { dpkg: Need::tool("dpkg")?, query: Need::tool("dpkg-query")?, root: root.to_owned() })
     }
 
@@ -115,7 +115,7 @@ impl Dpkg {
     }
 
     /// Lines of `dpkg --verify`, sorted.
-    fn verify(&self) -> Vec<String> {
+    pub(super) fn verify(&self) -> Vec<String> {
         let text = said(Command::new(&self.dpkg).arg("--root").arg(&self.root).arg("--verify"));
         let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
         lines.sort();
@@ -129,7 +129,7 @@ impl Dpkg {
     }
 
     /// `dpkg-query -W` and the report name the same packages, versions, and states; gives the names.
-    fn check_packages(&self, output: &Output) -> BTreeSet<String> {
+    pub(super) fn check_packages(&self, output: &Output) -> BTreeSet<String> {
         let format = "${Package} ${Architecture} ${Version} ${db:Status-Status}\n";
         let text = said(self.query().args(["-W", "-f", format]));
         let there: BTreeSet<String> = text.lines().map(str::to_owned).collect();
