@@ -108,8 +108,13 @@ impl<'a> Closure<'a> {
         self.needed
     }
 
-    /// The first needed path that fits, or that is an ELF file and imports one of `symbols`.
-    pub fn first(&self, fits: impl Fn(&ImagePath) -> bool, symbols: &[String]) -> Option<(ImagePath, Arc<Reason>)> {
+    /// The first needed path that fits, or that is an ELF file, counts and imports one of `symbols`.
+    pub fn first(
+        &self,
+        fits: impl Fn(&ImagePath) -> bool,
+        counts: impl Fn(&ImagePath) -> bool,
+        symbols: &[String],
+    ) -> Option<(ImagePath, Arc<Reason>)> {
         let mentions = |path: &ImagePath| match self.seen.get(path) {
             // The C library itself defines them.
             Some(Start::Elf(elf)) if !path.name().starts_with(b"libc.so") => {
@@ -118,7 +123,8 @@ impl<'a> Closure<'a> {
             _ => false,
         };
         let mut all = self.needed.iter();
-        let (path, reason) = all.find(|(path, _)| fits(path) || (!symbols.is_empty() && mentions(path)))?;
+        let (path, reason) =
+            all.find(|(path, _)| fits(path) || (!symbols.is_empty() && mentions(path) && counts(path)))?;
         Some((path.clone(), Arc::clone(reason)))
     }
 

@@ -26,19 +26,28 @@ pub(super) fn by_files(spec: &Spec) -> bool {
 struct Rule {
     when: Vec<String>,
     mentions: Vec<String>,
+    except: Vec<String>,
     because: String,
     keep: Vec<String>,
     nss: bool,
 }
 
-/// The rules, compiled. A mistake in the file is a failing test of this module.
-struct Rules(Vec<(Rule, GlobSet, GlobSet)>);
+/// A rule with its globs.
+struct Compiled {
+    rule: Rule,
+    when: GlobSet,
+    except: GlobSet,
+    keep: GlobSet,
+}
 
-fn rules() -> &'static Rules {
-    static RULES: OnceLock<Rules> = OnceLock::new();
+/// The rules. A mistake in the file is a failing test of this module.
+fn rules() -> &'static [Compiled] {
+    static RULES: OnceLock<Vec<Compiled>> = OnceLock::new();
     RULES.get_or_init(|| {
         let all = parse(include_str!("../../../../../stdlib/closure/reach.rules")).unwrap_or_default();
-        Rules(all.into_iter().map(|rule| (set(&rule.when), set(&rule.keep), rule)).map(|(w, k, r)| (r, w, k)).collect())
+        let compiled =
+            |rule: Rule| Compiled { when: set(&rule.when), except: set(&rule.except), keep: set(&rule.keep), rule };
+        all.into_iter().map(compiled).collect()
     })
 }
 
@@ -55,6 +64,7 @@ fn parse(text: &str) -> Result<Vec<Rule>, String> {
         match word {
             "when" => rule.when.extend(words()),
             "mentions" => rule.mentions.extend(words()),
+            "except" => rule.except.extend(words()),
             "because" => rest.clone_into(&mut rule.because),
             "keep" => rule.keep.extend(words()),
             "nss" => rule.nss = true,
@@ -64,7 +74,7 @@ fn parse(text: &str) -> Result<Vec<Rule>, String> {
             other => return Err(format!("`{other}` is no word of a rule")),
         }
     }
-    for glob in all.iter().flat_map(|rule| rule.when.iter().chain(&rule.keep)) {
+    for glob in all.iter().flat_map(|rule| rule.when.iter().chain(&rule.keep).chain(&rule.except)) {
         build(glob).map_err(|error| format!("{glob}: {error}"))?;
     }
     Ok(all)
@@ -92,11 +102,13 @@ pub(super) fn follow(closure: &mut Closure<'_>, input: &Input<'_>, index: &Index
     let mut fired = BTreeSet::new();
     loop {
         let before = fired.len();
-        for (number, (rule, when, keep)) in rules().0.iter().enumerate() {
+        for (number, Compiled { rule, when, except, keep }) in rules().iter().enumerate() {
             if fired.contains(&number) {
                 continue;
             }
-            let Some((path, reason)) = closure.first(|path| when.is_match(bytes(path)), &rule.mentions) else {
+            let Some((path, reason)) =
+                closure.first(|path| when.is_match(bytes(path)), |path| !except.is_match(bytes(path)), &rule.mentions)
+            else {
                 continue;
             };
             fired.insert(number);
@@ -176,10 +188,10 @@ mod tests {
     fn the_rules_are_whole() {
         let all = parse(include_str!("../../../../../stdlib/closure/reach.rules")).unwrap();
         assert!(all.len() > 15, "{}", all.len());
-        for glob in all.iter().flat_map(|rule| rule.when.iter().chain(&rule.keep)) {
+        for glob in all.iter().flat_map(|rule| rule.when.iter().chain(&rule.keep).chain(&rule.except)) {
             assert!(glob.starts_with('/'), "{glob}");
         }
-        assert_eq!(rules().0.len(), all.len());
+        assert_eq!(rules().len(), all.len());
     }
 
     #[test]
