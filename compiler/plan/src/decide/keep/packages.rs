@@ -98,7 +98,15 @@ pub(super) fn packages(input: &Input<'_>, index: &Index<'_>, needed: &Needed, ou
 
 /// A package that somebody wanted, and of which nothing is reached.
 fn added_for_nothing(name: &Spanned<String>, all: &[Package], verdicts: &[Verdict], out: &mut Diagnostics) {
-    let mut of_name = all.iter().zip(verdicts).filter(|(package, _)| package.name == name.value).peekable();
+    // A metapackage has nothing that could be reached; its dependencies are what was wanted.
+    let documentation = [b"/usr/share/doc/".as_slice(), b"/usr/share/lintian/"];
+    let leaf = |package: &Package, path: &ImagePath| {
+        !package.paths.iter().any(|other| other != path && other.is_within(path))
+            && !documentation.iter().any(|top| path.as_bytes().starts_with(top))
+    };
+    let real = |package: &Package| package.paths.iter().any(|path| leaf(package, path));
+    let named = |package: &Package| package.name == name.value && real(package);
+    let mut of_name = all.iter().zip(verdicts).filter(|(package, _)| named(package)).peekable();
     if of_name.peek().is_some() && of_name.all(|(_, verdict)| !verdict.kept) {
         let shown = printable(&name.value);
         let message = format!("nothing of the package \"{shown}\" stays, although it is added");

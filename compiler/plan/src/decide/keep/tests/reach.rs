@@ -115,10 +115,14 @@ fn files_of_no_package() {
 
 #[test]
 fn added_for_nothing() {
+    let mut base = Base::debian();
+    base.file("/usr/share/data/x", 0o644);
+    base.package("data", &[], &["/.", "/usr", "/usr/share/data", "/usr/share/data/x"]);
     let mut wanted = by_files();
-    wanted.packages.add = vec![word("hello"), word("doc-only")];
-    let (kept, found) = Base::debian().keep(&wanted);
+    // doc-only is as good as a metapackage.
+    wanted.packages.add = vec![word("hello"), word("doc-only"), word("data")];
+    let (kept, found) = base.keep(&wanted);
     assert_eq!(names(&kept), ["libc6", "hello"]);
     let codes: Vec<_> = found.iter().map(|one| (one.code.id(), one.message.as_str())).collect();
-    assert_eq!(codes, [("E0616", "nothing of the package \"doc-only\" stays, although it is added")]);
+    assert_eq!(codes, [("E0616", "nothing of the package \"data\" stays, although it is added")]);
 }
