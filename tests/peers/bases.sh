@@ -1,8 +1,11 @@
-# Bases from the Debian archive: an essential system with nginx and the CA bundle, as plain tar files.
+# Bases from the Debian archive: an essential system with nginx and the CA bundle, as plain tar files; and the same as a
+# root of rpm.
 
 prepare_bases() {
     make_base bookworm nginx-light,ca-certificates
     make_base trixie nginx-light,ca-certificates
+    make_rpm_base
+    make_rpm_ndb
 }
 
 # A user file for k8orc with the archives that this machine's own apt uses, where it uses Debian's.
@@ -37,6 +40,31 @@ make_base() {
         { tail -20 "$K8ORC_TEST_DIR/$tar.log" >&2; die "mmdebstrap could not make the base $suite"; }
     mv "$K8ORC_TEST_DIR/$tar.partial" "$K8ORC_TEST_DIR/$tar"
     stamp "$tar" "$suite" "$include"
+}
+
+# bookworm's packages as packages of rpm, put into a root by rpm: rpmdb.sqlite is rpm's own.
+make_rpm_base() {
+    local tar=bookworm-rpm.tar
+    if made "$tar" "$peers/rpm_root.py" "$K8ORC_TEST_DIR/bookworm-nginx.tar.stamp"; then return; fi
+    note "  making $tar"
+    "${sudo[@]}" python3 "$peers/rpm_root.py" "$K8ORC_TEST_DIR/bookworm-nginx.tar" "$K8ORC_TEST_DIR/$tar.partial" \
+        >"$K8ORC_TEST_DIR/$tar.log" 2>&1 || { tail -20 "$K8ORC_TEST_DIR/$tar.log" >&2; die "rpm could not make a root"; }
+    mv "$K8ORC_TEST_DIR/$tar.partial" "$K8ORC_TEST_DIR/$tar"
+    stamp "$tar" "$peers/rpm_root.py" "$K8ORC_TEST_DIR/bookworm-nginx.tar.stamp"
+}
+
+# An rpm that knows NDB: bookworm's does not.
+make_rpm_ndb() {
+    local dir=rpm-ndb mirror
+    if made "$dir" rpm trixie; then return; fi
+    mirror=$(debian_mirror)
+    note "  taking rpm from trixie"
+    "${sudo[@]}" rm -rf "${K8ORC_TEST_DIR:?}/$dir"
+    "${sudo[@]}" mmdebstrap --quiet --format=directory --variant=extract --include=base-files,rpm \
+        --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
+        trixie "$K8ORC_TEST_DIR/$dir" ${mirror:+"$mirror"} >"$K8ORC_TEST_DIR/$dir.log" 2>&1 ||
+        { tail -20 "$K8ORC_TEST_DIR/$dir.log" >&2; die "mmdebstrap could not get rpm"; }
+    stamp "$dir" rpm trixie
 }
 
 # A kubectl whose kustomize knows targets of patches is in Debian from trixie on (bookworm's is of 2020), so

@@ -7,6 +7,7 @@ peer_packages=(
     runc:runc strace:strace setcap:libcap2-bin setfattr:attr python3:python3
     node:nodejs npm:npm dockerd:docker.io slirp4netns:slirp4netns ip:iproute2 curl:curl
     flock:util-linux setpriv:util-linux script:bsdutils mount:mount cc:gcc
+    rpm:rpm rpmbuild:rpm sqlite3:sqlite3 chroot:coreutils
 )
 
 install_packages() {

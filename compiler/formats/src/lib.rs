@@ -3,6 +3,8 @@
 //! No policy lives here and no workspace crate lies below: a reader says what a file holds, never whether
 //! that is welcome. Every reader is made for hostile input: typed errors, limits, no panics.
 
+/// apk's database: packages, versions, dependencies, world, triggers, scripts.
+pub mod apk;
 /// gzip and zstd streams, recognised by their first bytes; the block-parallel gzip writer.
 pub mod codec;
 /// Debian binary packages: the ar container, its control archive, its data archive.
@@ -19,5 +21,7 @@ pub mod line;
 pub mod oci;
 /// Account files: passwd, group, shadow, gshadow, subuid, subgid.
 pub mod passwd;
+/// rpm's database: headers, versions, dependencies; SQLite, NDB, Berkeley DB.
+pub mod rpm;
 /// Tape archives as image layers use them: a strict streaming reader, a canonical writer.
 pub mod tar;

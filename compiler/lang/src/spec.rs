@@ -140,7 +140,7 @@ pub enum Closure {
     Depends,
     /// Not built yet.
     Runtime,
-    /// Not built yet.
+    /// Only files that programs and keeps reach.
     Files,
 }
 
@@ -175,7 +175,7 @@ pub struct Remove {
 pub enum Unowned {
     /// Files of no package stay.
     Keep,
-    /// Only those that something reaches (not built yet).
+    /// Only those that something reaches stay.
     Closure,
 }
 

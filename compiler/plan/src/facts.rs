@@ -64,6 +64,8 @@ pub struct PackageFacts {
     pub packages: Vec<Package>,
     /// Files that one package moved aside for another (dpkg-divert(1)).
     pub diversions: Vec<Diversion>,
+    /// Why it can only be read, so that every package has to stay whole (Berkeley DB of rpm).
+    pub frozen: Option<String>,
 }
 
 /// A path that packages other than `package` have elsewhere.
@@ -102,7 +104,7 @@ pub struct Package {
     pub md5sums: BTreeMap<ImagePath, String>,
     /// Kibibytes, as the package says.
     pub installed_size: Option<u64>,
-    /// The database's own files of this package: `/var/lib/dpkg/info/NAME.list` …
+    /// The database's own files of this package: `/var/lib/dpkg/info/NAME.list` … Of apk and rpm there are none.
     pub database_files: Vec<ImagePath>,
 }
 
@@ -116,6 +118,9 @@ pub struct Requirement {
     /// Index in [`PackageFacts::packages`] of the first installed package that satisfies an alternative, by its
     /// name or by what it provides.
     pub met_by: Option<usize>,
+    /// Only scripts that run at installation need it, as far as the database tells. Whether the files of the package
+    /// need it as well only their headers and first lines can say.
+    pub scripts_only: bool,
 }
 
 impl std::fmt::Display for Requirement {

@@ -1,10 +1,15 @@
-//! Files of the base that name what is gone, made anew: account files and the package database.
+//! Files of the base that name what is gone, made anew: account files and the package databases.
 //!
 //! `plan` says which accounts, packages and paths stay; here the bytes follow. Lines that stay are the base's,
 //! byte for byte, and a file that comes out unchanged stays the base's own.
 
 mod accounts;
+mod apk;
+mod differences;
+mod differences_apk;
+mod differences_rpm;
 mod dpkg;
+mod rpm;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -13,9 +18,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use diag::{Diagnostic, Diagnostics, codes};
-use plan::decide::keep::{ACCOUNT_FILES, dpkg_directory};
+use plan::decide::keep::{ACCOUNT_FILES, apk_directory, dpkg_directory, rpm_directory};
 use plan::decide::sealed::file_node;
-use plan::facts::{Contents, Facts};
+use plan::facts::{Contents, Facts, Family};
 use plan::kept::{AccountDecision, AccountFate, Content, Kept, LayerKind, Removed};
 use plan::path::ImagePath;
 use plan::reason::Reason;
@@ -33,7 +38,7 @@ enum New {
 struct Outcome<'a> {
     facts: &'a Facts,
     kept: &'a Kept,
-    /// The database's directory.
+    /// Its directory, where the base has dpkg's database.
     database: Option<ImagePath>,
     /// Of each package, its listed paths that do not stay.
     missing: Vec<BTreeSet<&'a ImagePath>>,
@@ -95,7 +100,10 @@ pub fn rewrite(kept: Kept, facts: &Facts, contents: &dyn Contents) -> (Kept, Dia
                 ),
             }
         }
-        deviations = verify::changed_before(&result, contents, &mut out);
+        deviations = match facts.packages.family {
+            Family::Dpkg => verify::changed_before(&result, contents, &mut out),
+            _ => Vec::new(),
+        };
     }
     let mut kept = kept;
     for (path, new) in made {
@@ -109,6 +117,10 @@ pub fn rewrite(kept: Kept, facts: &Facts, contents: &dyn Contents) -> (Kept, Dia
         }
     }
     kept.deviations.extend(deviations);
+    if !out.has_errors() {
+        let found = differences::differences(&kept, facts, contents, &mut out);
+        kept.deviations.extend(found);
+    }
     kept.deviations.sort();
     kept.deviations.dedup();
     (kept, out)
@@ -141,6 +153,14 @@ fn put(kept: &mut Kept, facts: &Facts, path: &ImagePath, bytes: Vec<u8>) {
 fn one(result: &Outcome<'_>, path: &ImagePath, base: &[u8]) -> Result<New, String> {
     if path.to_str().is_some_and(|p| ACCOUNT_FILES.contains(&p)) {
         return Ok(New::Bytes(accounts::rewrite(result, path, base)));
+    }
+    let within = |directory: Option<ImagePath>| directory.is_some_and(|directory| path.is_within(&directory));
+    match result.facts.packages.family {
+        Family::Apk if within(apk_directory(&result.facts.tree)) || path.as_bytes() == b"/etc/apk/world" => {
+            return apk::rewrite(result, path, base);
+        }
+        Family::Rpm if within(rpm_directory(&result.facts.tree)) => return rpm::rewrite(result, path, base),
+        _ => {}
     }
     let database = result.database.as_ref().filter(|database| path.is_within(database));
     match database {

@@ -44,6 +44,8 @@ impl<'a> Installed<'a> {
                     })
                     .collect(),
                 met_by: group.iter().find_map(|one| self.meets(package, one)),
+                // dpkg's fields do not tell.
+                scripts_only: false,
             })
             .collect()
     }

@@ -3,16 +3,19 @@
 //! The tree is indexed already (`read`); the survey reads the databases and account files, nothing else.
 
 mod accounts;
+pub(crate) mod apk;
 mod depends;
 mod inspect;
 mod packages;
+pub(crate) mod rpm;
+mod rpm_depends;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 
 use diag::{Diagnostic, Diagnostics, codes};
-use plan::decide::keep::{ACCOUNT_FILES, dpkg_directory};
+use plan::decide::keep::{ACCOUNT_FILES, apk_directory, dpkg_directory, rpm_directory};
 use plan::facts::{AccountFacts, Contents, Family, PackageFacts};
 use plan::path::ImagePath;
 use plan::platform::Platform;
@@ -63,7 +66,12 @@ pub fn survey(tree: &Tree, platform: &Platform, contents: &dyn Contents) -> Resu
 /// The small files that decisions are made on, with what they are.
 fn wanted<'a>(tree: &'a Tree, database: Option<&'a ImagePath>) -> BTreeMap<ImagePath, &'a NodeKind> {
     let mut all = BTreeMap::new();
-    let fixed = ACCOUNT_FILES.iter().copied().chain(["/etc/ld.so.conf", "/etc/os-release", "/usr/lib/os-release"]);
+    let fixed = ACCOUNT_FILES.iter().copied().chain([
+        "/etc/ld.so.conf",
+        "/etc/nsswitch.conf",
+        "/etc/os-release",
+        "/usr/lib/os-release",
+    ]);
     for name in fixed {
         add(tree, name.as_bytes(), &mut all);
     }
@@ -77,6 +85,7 @@ fn wanted<'a>(tree: &'a Tree, database: Option<&'a ImagePath>) -> BTreeMap<Image
             }
         }
     }
+    others(tree, database, &mut all);
     let Some(database) = database else { return all };
     let skip = database.as_bytes().len() + 1;
     for (path, node) in tree.within(database) {
@@ -101,20 +110,32 @@ fn add<'a>(tree: &'a Tree, path: &[u8], all: &mut BTreeMap<ImagePath, &'a NodeKi
     }
 }
 
-/// Which family's database a base has. dpkg comes first: Debian can have the tools of the others.
+/// The databases of apk and rpm.
+fn others<'a>(tree: &'a Tree, database: Option<&ImagePath>, all: &mut BTreeMap<ImagePath, &'a NodeKind>) {
+    let (directory, names) = match family(tree, database) {
+        Family::Apk => (apk_directory(tree), apk::FILES.as_slice()),
+        Family::Rpm => (rpm_directory(tree), rpm::FILES.as_slice()),
+        Family::Dpkg | Family::None => return,
+    };
+    add(tree, b"/etc/apk/world", all);
+    for path in names.iter().filter_map(|name| directory.as_ref()?.join(name).ok()) {
+        add(tree, path.as_bytes(), all);
+    }
+}
+
+/// Which family's database a base has: the first that lists packages, as each can have the tools of the others.
 fn family(tree: &Tree, database: Option<&ImagePath>) -> Family {
-    let there = |path: &str| ImagePath::parse(path.as_bytes()).is_ok_and(|path| tree.resolve(&path).is_ok());
-    let in_database = |name: &[u8]| database.and_then(|d| d.join(name).ok()).is_some_and(|p| tree.get(&p).is_some());
-    if in_database(b"status") || in_database(b"status.d") {
-        return Family::Dpkg;
+    let in_database = |name: &[u8]| database.and_then(|d| tree.get(&d.join(name).ok()?));
+    let status = in_database(b"status");
+    if status.is_some_and(|node| node.size() > 0) || in_database(b"status.d").is_some() {
+        Family::Dpkg
+    } else if apk_directory(tree).is_some() {
+        Family::Apk
+    } else if rpm_directory(tree).is_some() {
+        Family::Rpm
+    } else if status.is_some() {
+        Family::Dpkg
+    } else {
+        Family::None
     }
-    if there("/lib/apk/db/installed") || there("/usr/lib/apk/db/installed") {
-        return Family::Apk;
-    }
-    let rpm = ["/var/lib/rpm", "/usr/lib/sysimage/rpm", "/usr/share/rpm"];
-    let names = ["rpmdb.sqlite", "Packages", "Packages.db"];
-    if rpm.iter().any(|dir| names.iter().any(|name| there(&format!("{dir}/{name}")))) {
-        return Family::Rpm;
-    }
-    Family::None
 }

@@ -29,7 +29,12 @@ pub(super) fn packages(
     out: &mut Diagnostics,
 ) -> PackageFacts {
     let family = super::family(tree, database);
-    let mut facts = PackageFacts { family, packages: Vec::new(), diversions: Vec::new() };
+    match family {
+        Family::Apk => return super::apk::packages(tree, files, out),
+        Family::Rpm => return super::rpm::packages(tree, files, out),
+        Family::Dpkg | Family::None => {}
+    }
+    let mut facts = PackageFacts { family, packages: Vec::new(), diversions: Vec::new(), frozen: None };
     let (Family::Dpkg, Some(database)) = (family, database) else { return facts };
     interrupted(tree, database, out);
     match read(tree, platform, database, files) {

@@ -13,6 +13,7 @@ use super::needs::Program;
 use super::overlay::Overlay;
 use super::packages::Verdict;
 use super::{ACCOUNT_FILES, Index, Input};
+use crate::facts::Family;
 use crate::kept::{AccountFate, Content, Deviation, Entry, Kept, LayerKind, PackageDecision, Removed};
 use crate::path::ImagePath;
 use crate::reason::Reason;
@@ -224,6 +225,10 @@ fn deviations(
     fates: &[Fate],
 ) -> Vec<Deviation> {
     let mut all = Vec::new();
+    // The other families compare more than contents, and their files that are made anew too: `image::rewrite` does it.
+    if input.facts.packages.family != Family::Dpkg {
+        return all;
+    }
     let packages = input.facts.packages.packages.iter().zip(verdicts).zip(&index.listed);
     for ((package, verdict), listed) in packages {
         if !verdict.kept {

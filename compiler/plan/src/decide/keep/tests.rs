@@ -3,9 +3,11 @@
 
 mod accounts;
 mod additions;
+mod families;
 mod files;
 mod packages;
 mod programs;
+mod reach;
 mod speed;
 
 use std::collections::BTreeMap;
@@ -119,7 +121,8 @@ impl Base {
     /// Nothing but root.
     pub fn empty() -> Self {
         let base = BaseIdentity { reference: "tar:base.tar".into(), digest: None, created: None };
-        let packages = PackageFacts { family: Family::Dpkg, packages: Vec::new(), diversions: Vec::new() };
+        let packages =
+            PackageFacts { family: Family::Dpkg, packages: Vec::new(), diversions: Vec::new(), frozen: None };
         let facts = Facts {
             platform: Platform::parse("linux/amd64").unwrap(),
             base,
@@ -223,6 +226,7 @@ impl Base {
         let requirement = |name: &&str| Requirement {
             alternatives: vec![Dependency { name: (*name).into(), version: None }],
             met_by: all.iter().position(|p| p.name == *name),
+            scripts_only: false,
         };
         let depends = depends.iter().map(requirement).collect();
         let info = path(&format!("/var/lib/dpkg/info/{name}.list"));

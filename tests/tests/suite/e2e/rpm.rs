@@ -1,0 +1,102 @@
+//! After removal rpm's database is true: rpm itself is asked, on the tree as umoci unpacks it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use k8orc_tests::peers::{Need, run};
+
+use super::dpkg::deviations;
+use super::{Case, LIMIT, Output, said};
+
+/// The machine's rpm, on another root.
+struct Rpm {
+    rpm: PathBuf,
+    root: PathBuf,
+}
+
+impl Rpm {
+    fn on(root: &Path) -> Option<Rpm> {
+        Some(Rpm { rpm: Need::tool("rpm")?, root: root.to_owned() })
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.rpm);
+        command.args(["--dbpath", "/var/lib/rpm", "--root"]).arg(&self.root).args(arguments).env("LC_ALL", "C.UTF-8");
+        command
+    }
+
+    /// Lines of `rpm -Va`, sorted; with unmet dependencies, if there are any.
+    fn verify(&self) -> Vec<String> {
+        let ran = run(&mut self.command(&["-Va"]), LIMIT);
+        let mut lines: Vec<_> = ran.out().lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    }
+
+    /// `rpm -qa` and the report name the same packages and versions; gives the names.
+    fn check_packages(&self, output: &Output) -> BTreeSet<String> {
+        let format = "%{NAME} %{ARCH} %|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\\n";
+        let there: BTreeSet<String> =
+            said(&mut self.command(&["-qa", "--qf", format])).lines().map(str::to_owned).collect();
+        let packages = output.image()["packages"].as_array().expect("a list");
+        let word = |package: &serde_json::Value, key: &str| package[key].as_str().expect("text").to_owned();
+        let kept = packages.iter().filter(|package| package["kept"] == true);
+        let shown =
+            |p: &serde_json::Value| format!("{} {} {}", word(p, "name"), word(p, "architecture"), word(p, "version"));
+        assert_eq!(there, kept.clone().map(shown).collect());
+        kept.map(|package| word(package, "name")).collect()
+    }
+
+    /// What rpm calls installed is there.
+    fn check_lists(&self) {
+        let listed = said(&mut self.command(&["-qsa"]));
+        let lost = |line: &&str| {
+            let path = line.split_once(" /").map(|(_, path)| path);
+            line.starts_with("normal") && path.is_some_and(|path| self.root.join(path).symlink_metadata().is_err())
+        };
+        let count = listed.lines().filter(|line| line.starts_with("normal")).count();
+        assert!(count > 500, "{count} files");
+        crate::none(listed.lines().filter(lost).map(str::to_owned).collect());
+    }
+}
+
+#[test]
+fn the_database_is_true_on_a_root_of_rpm() {
+    let Some(tar) = Need::path("K8ORC_TEST_RPM") else { return };
+    let case = Case::on_tar("rpm", &tar);
+    let Some(output) = case.build() else { return };
+    let Some(tree) = output.unpack() else { return };
+    let Some(rpm) = Rpm::on(&tree.root()) else { return };
+    let announced = deviations(&output);
+    let wanted = ["S.5....T.  c /etc/nginx/nginx.conf", ".M.......    /usr/bin/su"];
+    assert_eq!(announced.iter().map(String::as_str).collect::<BTreeSet<_>>(), BTreeSet::from(wanted));
+    assert_eq!(rpm.verify(), announced);
+    let kept = rpm.check_packages(&output);
+    assert!(kept.contains("bash") && kept.contains("nginx") && !kept.contains("perl-base"), "{kept:?}");
+    rpm.check_lists();
+    // A file that went belongs to nobody; one that stays, to its package.
+    assert!(run(&mut rpm.command(&["-qf", "/etc/bash.bashrc"]), LIMIT).code() == 1);
+    assert!(said(&mut rpm.command(&["-qf", "/usr/bin/bash"])).starts_with("bash-"));
+    said(&mut rpm.command(&["--verifydb"]));
+    let Some(sqlite) = Need::tool("sqlite3") else { return };
+    let database = tree.root().join("var/lib/rpm/rpmdb.sqlite");
+    let text = said(Command::new(sqlite).arg(database).arg("PRAGMA integrity_check; PRAGMA foreign_key_check"));
+    assert_eq!(text, "ok\n");
+}
+
+/// Nothing of the base is replaced: rpm has nothing to complain about, and with every package kept the database is the
+/// base's own.
+#[test]
+fn an_untouched_selection_of_rpms_verifies_silently() {
+    let Some(tar) = Need::path("K8ORC_TEST_RPM") else { return };
+    let case = Case::on_tar("rpm", &tar);
+    case.edit("spec.kdl", "    copy \"./motd\" to=\"/etc/nginx/nginx.conf\"\n", "");
+    case.edit("spec.kdl", "setuid \"strip\"", "setuid \"strip\" { keep \"/usr/bin/su\" }");
+    let Some(output) = case.build() else { return };
+    let Some(tree) = output.unpack() else { return };
+    let Some(rpm) = Rpm::on(&tree.root()) else { return };
+    assert_eq!(deviations(&output), Vec::<String>::new());
+    assert_eq!(rpm.verify(), Vec::<String>::new());
+    rpm.check_packages(&output);
+}
