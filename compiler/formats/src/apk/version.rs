@@ -141,7 +141,7 @@ fn pieces(a: &Piece<'_>, b: &Piece<'_>) -> Ordering {
     let zero = |piece: &Piece<'_>| piece.text.first() == Some(&b'0');
     match a.kind {
         Kind::Suffix => a.rank.cmp(&b.rank),
-        // A leading zero makes them fractions, as in Gentoo's rules.
+        // A leading zero makes them fractions, as in Gentoo's rules. apk 3; for apk 2 `010` came after `02`.
         Kind::Number if zero(a) || zero(b) => a.text.cmp(b.text),
         Kind::First | Kind::Number | Kind::SuffixNumber | Kind::Revision => number(a.text, b.text),
         _ => a.text.cmp(b.text),

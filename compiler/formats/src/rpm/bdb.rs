@@ -93,8 +93,11 @@ pub fn packages(file: &[u8]) -> Result<Vec<Record>, ContainerError> {
     }
 }
 
+/// Key and value.
+type Item<'a> = (&'a [u8], &'a [u8]);
+
 /// Keys and values of a page, each as its bytes from the kind on.
-fn items<'a>(pages: &Pages<'_>, number: u32, page: &'a [u8]) -> Result<Vec<(&'a [u8], &'a [u8])>, ContainerError> {
+fn items<'a>(pages: &Pages<'_>, number: u32, page: &'a [u8]) -> Result<Vec<Item<'a>>, ContainerError> {
     let bad = || pages.error(number, "an item leads out of its page");
     let count = usize::from(pages.order.u16(page, 20).unwrap_or_default());
     let offset = |n: usize| pages.order.u16(page, HEADER + 2 * n).map(usize::from);

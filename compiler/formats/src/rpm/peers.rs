@@ -157,7 +157,7 @@ fn sqlite_files_of_any_shape_are_read() {
     assert!(all[..all.len() - 1].iter().all(|r| r.blob.len() as u32 == r.number * 37 % 5000));
     // A log that is cut loses whole transactions, never half of one.
     assert_ne!(sqlite::packages(&file, &log[..log.len() - 8]).unwrap().last().unwrap().blob, [0, 255]);
-    let new = sqlite::rewrite(&file, &log, |n| if n % 2 == 0 { Fate::Drop } else { Fate::Keep }).unwrap();
+    let new = sqlite::rewrite(&file, &log, |n| if n.is_multiple_of(2) { Fate::Drop } else { Fate::Keep }).unwrap();
     let at = dir.path().join("new.sqlite");
     fs::write(&at, new).unwrap();
     integrity(&at);
@@ -279,7 +279,7 @@ fn databases_of_other_distributions_are_read() {
         all.len() > 30 && all.iter().all(|p| p.name == "gpg-pubkey" || !p.files.is_empty() || p.requires.len() > 1)
     );
     assert!(bash.files.iter().any(|f| f.path == b"/usr/bin/bash" || f.path == b"/bin/bash"), "{bash:?}");
-    let half = |n: u32| if n % 2 == 0 { Fate::Drop } else { Fate::Keep };
+    let half = |n: u32| if n.is_multiple_of(2) { Fate::Drop } else { Fate::Keep };
     let new = ndb::packages(&ndb::rewrite(&ndb, half).unwrap()).unwrap();
     assert_eq!(new, records.into_iter().filter(|r| r.number % 2 == 1).collect::<Vec<_>>());
 

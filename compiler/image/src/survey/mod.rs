@@ -5,6 +5,8 @@
 mod accounts;
 pub(crate) mod apk;
 mod depends;
+#[cfg(test)]
+mod family_tests;
 mod inspect;
 mod packages;
 pub(crate) mod rpm;

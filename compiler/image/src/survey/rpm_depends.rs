@@ -158,8 +158,8 @@ fn names<R: std::borrow::Borrow<Rich>>(all: &[R]) -> Vec<Dependency> {
 fn wanted_files<'a>(tree: &Tree, all: &[&'a Package]) -> BTreeMap<&'a str, Vec<usize>> {
     let real = |path: &[u8]| {
         let path = ImagePath::parse(path).ok()?;
-        let (parent, _) = tree.resolve(&path.parent()?).ok()?;
-        parent.join(path.name()).ok()
+        let parent = path.parent()?;
+        tree.resolve(&parent).map_or(parent, |(real, _)| real).join(path.name()).ok()
     };
     let mut wanted: BTreeMap<ImagePath, Vec<&str>> = BTreeMap::new();
     let mut found: BTreeMap<&str, Vec<usize>> = BTreeMap::new();

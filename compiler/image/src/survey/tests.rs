@@ -195,7 +195,7 @@ fn families_are_told_apart() {
     let family = |files: &[&str]| {
         let mut base = Small::default();
         for file in files {
-            base.file(file, "");
+            base.file(file, if file.ends_with("/status") { stanza("a", "") } else { String::new() });
         }
         base.survey().0.packages.family
     };
@@ -203,6 +203,10 @@ fn families_are_told_apart() {
     assert_eq!(family(&["/usr/lib/sysimage/rpm/rpmdb.sqlite"]), Family::Rpm);
     assert_eq!(family(&["/var/lib/rpm/Packages", "/var/lib/dpkg/status"]), Family::Dpkg);
     assert_eq!(family(&["/bin/busybox"]), Family::None);
+    // A tool of another family has made its files, and lists nothing.
+    let mut base = Small::default();
+    base.file("/var/lib/dpkg/status", "").file("/lib/apk/db/installed", "");
+    assert_eq!(base.survey().0.packages.family, Family::Apk);
 }
 
 #[test]

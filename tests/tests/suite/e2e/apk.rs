@@ -126,3 +126,62 @@ fn all_of_alpine_verifies_as_the_base_did() {
     let text = said(Command::new(&apk.chroot).arg(apk.root()).args(["/sbin/apk", "info", "--who-owns", "/sbin/apk"]));
     assert_eq!(text, "/sbin/apk is owned by apk-tools-2.14.4-r0\n");
 }
+
+#[test]
+fn the_lean_alpine_runs() {
+    let Some(tar) = alpine() else { return };
+    let (Some(_), Some(())) = (Need::tool("runc"), Need::root()) else { return };
+    let case = Case::on_tar("alpine", tar.path());
+    if case.build().is_some()
+        && let Some(ran) = case.k8orc(&case.with_spec(&["test"]))
+    {
+        ran.ok();
+    }
+}
+
+/// Ours and apk's order of versions.
+#[test]
+fn versions_compare_as_apk_says() {
+    let Some(tar) = alpine() else { return };
+    let (Some(chroot), Some(program), Some(())) = (Need::tool("chroot"), Need::tool("tar"), Need::root()) else {
+        return;
+    };
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    said(Command::new(program).arg("-xf").arg(tar.path()).arg("-C").arg(dir.path()));
+    let all = [
+        "0.1",
+        "0.1_alpha",
+        "0.1_beta2",
+        "0.1_pre2",
+        "0.1_rc1",
+        "0.1-r0",
+        "0.1-r1",
+        "0.1_git20230424",
+        "0.1_p1",
+        "0.1a",
+        "0.1.1",
+        "1.01",
+        "1.02",
+        "1.1",
+        "1.10",
+        "1.2.5-r0",
+        "1.2.5-r10",
+        "1.36.1-r29",
+        "1.36.1_p1-r0",
+        "2",
+        "10",
+    ];
+    let script: String =
+        all.iter().flat_map(|a| all.iter().map(move |b| format!("apk version -t '{a}' '{b}'\n"))).collect();
+    let text = said(Command::new(chroot).arg(dir.path()).args(["/bin/sh", "-c", &script]));
+    let pairs = all.iter().flat_map(|a| all.iter().map(move |b| (a, b)));
+    let ours = pairs.map(|(a, b)| match formats::apk::order(a.as_bytes(), b.as_bytes()) {
+        std::cmp::Ordering::Less => format!("{a} < {b}"),
+        std::cmp::Ordering::Equal => format!("{a} = {b}"),
+        std::cmp::Ordering::Greater => format!("{a} > {b}"),
+    });
+    let theirs = text.lines().zip(all.iter().flat_map(|a| all.iter().map(move |b| (a, b))));
+    let theirs: Vec<String> = theirs.map(|(sign, (a, b))| format!("{a} {sign} {b}")).collect();
+    assert_eq!(theirs.len(), all.len() * all.len());
+    crate::none(ours.zip(theirs).filter(|(a, b)| a != b).map(|(a, b)| format!("{a}, and apk says {b}")).collect());
+}

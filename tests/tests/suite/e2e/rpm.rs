@@ -91,7 +91,7 @@ fn the_database_is_true_on_a_root_of_rpm() {
 fn an_untouched_selection_of_rpms_verifies_silently() {
     let Some(tar) = Need::path("K8ORC_TEST_RPM") else { return };
     let case = Case::on_tar("rpm", &tar);
-    case.edit("spec.kdl", "    copy \"./motd\" to=\"/etc/nginx/nginx.conf\"\n", "");
+    case.edit("spec.kdl", "    copy \"./nginx.conf\" to=\"/etc/nginx/nginx.conf\"\n", "");
     case.edit("spec.kdl", "setuid \"strip\"", "setuid \"strip\" { keep \"/usr/bin/su\" }");
     let Some(output) = case.build() else { return };
     let Some(tree) = output.unpack() else { return };
@@ -99,4 +99,16 @@ fn an_untouched_selection_of_rpms_verifies_silently() {
     assert_eq!(deviations(&output), Vec::<String>::new());
     assert_eq!(rpm.verify(), Vec::<String>::new());
     rpm.check_packages(&output);
+}
+
+#[test]
+fn nginx_runs_on_a_root_of_rpm() {
+    let Some(tar) = Need::path("K8ORC_TEST_RPM") else { return };
+    let (Some(_), Some(())) = (Need::tool("runc"), Need::root()) else { return };
+    let case = Case::on_tar("rpm", &tar);
+    if case.build().is_some()
+        && let Some(ran) = case.k8orc(&case.with_spec(&["test"]))
+    {
+        ran.ok();
+    }
 }

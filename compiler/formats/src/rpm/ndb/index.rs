@@ -17,12 +17,15 @@ const CHUNK: usize = 4096;
 /// A slot whose entry was deleted.
 const DUMMY: u32 = u32::MAX;
 
+/// A package's number, and the index in its tag.
+type Place = (u32, u32);
+
 /// One tag's hash table.
 struct Table {
     tag: u32,
     generation: u32,
     /// Keys in the order of the file, each with packages and indices in the order in which they are found.
-    keys: Vec<(Vec<u8>, Vec<(u32, u32)>)>,
+    keys: Vec<(Vec<u8>, Vec<Place>)>,
 }
 
 /// `Index.db` without what leads to packages that `keep` refuses; nothing where it does not belong to a `Packages.db` of

@@ -45,8 +45,8 @@ fn slots(file: &[u8]) -> Result<Vec<Slot>, ContainerError> {
         return Err(bad(0, "this is not a Packages.db of version 0"));
     }
     let pages = le32(file, 12).and_then(|n| usize::try_from(n).ok()).unwrap_or_default();
-    let table =
-        pages.checked_mul(PAGE).and_then(|end| file.get(..end)).ok_or_else(|| bad(12, "its slots lead out of it"))?;
+    let table = pages.checked_mul(PAGE).filter(|end| *end > 0).and_then(|end| file.get(..end));
+    let table = table.ok_or_else(|| bad(12, "its slots lead out of it"))?;
     let mut all = Vec::new();
     for (n, slot) in table.chunks_exact(BLOCK).enumerate().skip(FIRST_SLOT) {
         let at = n * BLOCK;

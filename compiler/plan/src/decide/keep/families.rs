@@ -18,7 +18,7 @@ fn directory(tree: &Tree, directories: &[&str], files: &[&str]) -> Option<ImageP
     directories.iter().find_map(|path| {
         let (real, _) = tree.resolve(&ImagePath::parse(path.as_bytes()).ok()?).ok()?;
         let there = |name: &&str| real.join(name.as_bytes()).is_ok_and(|path| tree.get(&path).is_some());
-        files.iter().any(|name| there(name)).then_some(real)
+        files.iter().any(there).then_some(real)
     })
 }
 

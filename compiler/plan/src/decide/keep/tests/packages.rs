@@ -101,14 +101,6 @@ fn an_unmet_dependency_is_a_warning() {
 }
 
 #[test]
-fn other_families_are_not_built_yet() {
-    let mut base = Base::debian();
-    base.facts.packages.family = Family::Apk;
-    let (_, found) = base.keep(&spec());
-    assert!(found.iter().any(|d| d.code.id() == "E0301" && d.message.contains("apk")));
-}
-
-#[test]
 fn a_dependency_loop_ends() {
     let mut base = Base::debian();
     base.package("a", &[], &[]);
