@@ -138,7 +138,7 @@ pub enum Closure {
     /// As the packages declare.
     #[default]
     Depends,
-    /// Not built yet.
+    /// As declared, but for what only maintainer scripts need.
     Runtime,
     /// Only files that programs and keeps reach.
     Files,

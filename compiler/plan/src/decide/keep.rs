@@ -90,8 +90,16 @@ pub fn keep(input: &Input<'_>) -> (Kept, Diagnostics) {
     if reach::by_files(input.spec) {
         reach::follow(&mut closure, input, &index, &mut out);
     }
+    // What was passed over and is needed all the same brings its package back.
+    let verdicts = loop {
+        let mut found = Diagnostics::new();
+        let verdicts = packages::packages(input, &index, closure.needed(), &mut found);
+        if !reach::at_run_time(input.spec) || !reach::prove(&mut closure, input, &index, &verdicts, &mut found) {
+            out.extend(found);
+            break verdicts;
+        }
+    };
     let needed = closure.into_needed();
-    let verdicts = packages::packages(input, &index, &needed, &mut out);
     let fates = files::files(input, &index, &overlay, &needed, &verdicts, &mut out);
     let fates = leftovers::settle(&index, &overlay, fates);
     let kept = assemble::assemble(input, &index, overlay, accounts, roots, &verdicts, &fates, &mut out);

@@ -146,6 +146,23 @@ impl<'a> Closure<'a> {
         }
     }
 
+    /// As [`Closure::lean`], for a file that no program of the image needs: what it lacks, it lacked in the base.
+    pub fn quietly(&mut self, path: &ImagePath, reason: &Arc<Reason>, out: &mut Diagnostics) {
+        let mut quiet = Diagnostics::new();
+        self.lean(path, reason, &mut quiet);
+        out.extend(quiet.into_iter().filter(|one| one.code != codes::E0602));
+    }
+
+    /// How much is needed so far.
+    pub fn count(&self) -> usize {
+        self.needed.len()
+    }
+
+    /// Everything that is needed so far.
+    pub fn needed(&self) -> &Needed {
+        &self.needed
+    }
+
     /// A path that is needed by a rule, and what it needs to start.
     pub fn take(&mut self, path: &ImagePath, reason: &Arc<Reason>, out: &mut Diagnostics) {
         // A link of the base that leads nowhere is nobody's loss.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use diag::text::printable;
 use diag::{Diagnostic, Diagnostics, codes};
-use lang::spec::{Remove, Spanned};
+use lang::spec::{Closure as Far, Remove, Spanned};
 
 use super::globs::unmatched;
 use super::near::near;
 use super::{Index, Input, reach};
-use crate::facts::Package;
+use crate::facts::{Package, Requirement};
 use crate::path::ImagePath;
 use crate::reason::Reason;
 use crate::tree::{Node, NodeKind};
@@ -68,7 +68,7 @@ pub(super) fn packages(input: &Input<'_>, index: &Index<'_>, needed: &Needed, ou
     if by_files {
         queue.extend(reach::owners(input, index));
     }
-    let reached = closure(all, queue, !by_files, &removes, out);
+    let reached = closure(all, queue, reach::far(input.spec), &removes, out);
     let unreached =
         if by_files { "no program and no line reaches a file of it" } else { "nothing that stays depends on it" };
     let verdict = |at: usize, reached: &Option<Arc<Reason>>| match (removes.get(&at), reached) {
@@ -131,7 +131,7 @@ fn is_link_to_directory(index: &Index<'_>, path: &ImagePath) -> bool {
 fn closure(
     all: &[Package],
     mut queue: VecDeque<(usize, Arc<Reason>)>,
-    follow: bool,
+    far: Far,
     removes: &BTreeMap<usize, &Remove>,
     out: &mut Diagnostics,
 ) -> Vec<Option<Arc<Reason>>> {
@@ -150,7 +150,8 @@ fn closure(
             // What only this package needs is not needed any more.
             continue;
         }
-        for requirement in package.depends.iter().filter(|_| follow) {
+        let followed = |one: &&Requirement| far == Far::Depends || far == Far::Runtime && !one.scripts_only;
+        for requirement in package.depends.iter().filter(followed) {
             match requirement.met_by {
                 Some(by) => {
                     let text = format!("{} depends on {requirement}", printable(&package.name));

@@ -11,14 +11,47 @@ use lang::spec::{Closure as Far, Spec};
 
 use super::globs::Globs;
 use super::needs::Closure;
+use super::packages::Verdict;
 use super::{Index, Input, known};
 use crate::path::ImagePath;
 use crate::reason::Reason;
 use crate::tree::NodeKind;
 
+/// How far dependencies are followed.
+pub(super) fn far(spec: &Spec) -> Far {
+    spec.packages.closure.as_ref().map(|far| far.value).unwrap_or_default()
+}
+
 /// Whether only what is reached stays.
 pub(super) fn by_files(spec: &Spec) -> bool {
-    spec.packages.closure.as_ref().is_some_and(|far| far.value == Far::Files)
+    far(spec) == Far::Files
+}
+
+/// Whether dependencies that serve only maintainer scripts are passed over.
+pub(super) fn at_run_time(spec: &Spec) -> bool {
+    far(spec) == Far::Runtime
+}
+
+/// What the files of kept packages need to start; `false` when that is all there already. With
+/// `closure="runtime"` it proves that no program misses what was passed over.
+pub(super) fn prove(
+    closure: &mut Closure<'_>,
+    input: &Input<'_>,
+    index: &Index<'_>,
+    verdicts: &[Verdict],
+    out: &mut Diagnostics,
+) -> bool {
+    let before = closure.count();
+    for ((package, listed), verdict) in input.facts.packages.packages.iter().zip(&index.listed).zip(verdicts) {
+        if !verdict.kept {
+            continue;
+        }
+        let reason = Reason::link(format!("it is a file of {}", diag::text::printable(&package.name)), &verdict.reason);
+        for name in listed.iter().flatten().filter_map(|at| index.names.get(*at)) {
+            closure.quietly(name, &reason, out);
+        }
+    }
+    closure.count() > before
 }
 
 /// A rule.

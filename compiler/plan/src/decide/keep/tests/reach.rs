@@ -126,3 +126,29 @@ fn added_for_nothing() {
     let codes: Vec<_> = found.iter().map(|one| (one.code.id(), one.message.as_str())).collect();
     assert_eq!(codes, [("E0616", "nothing of the package \"data\" stays, although it is added")]);
 }
+
+#[test]
+fn what_only_maintainer_scripts_need() {
+    let mut base = Base::debian();
+    base.program("/usr/bin/ask", elf(&["libc.so.6"]));
+    base.package("debconf", &["perl-base"], &["/usr/bin/ask"]);
+    base.package("app", &["libc6", "debconf"], &["/usr/share/doc/app/copyright"]);
+    let depends = &mut base.facts.packages.packages.last_mut().unwrap().depends;
+    depends[1].scripts_only = true;
+    let mut wanted = spec();
+    wanted.packages.keep = vec![word("app")];
+    assert_eq!(names(&base.kept(&wanted)), ["libc6", "hello", "perl-base", "debconf", "app"]);
+    wanted.packages.closure = Some(said(Closure::Runtime));
+    assert_eq!(names(&base.kept(&wanted)), ["libc6", "hello", "app"]);
+    // A script in it is run by what was passed over.
+    base.program("/usr/share/app/report", script("/usr/bin/ask", None));
+    base.facts.packages.packages.last_mut().unwrap().paths.push(path("/usr/share/app/report"));
+    let kept = base.kept(&wanted);
+    assert_eq!(names(&kept), ["libc6", "hello", "perl-base", "debconf", "app"]);
+    let debconf = kept.packages.iter().find(|p| p.name == "debconf").unwrap();
+    assert!(
+        debconf.reason.in_words().contains("runs the script /usr/share/app/report"),
+        "{}",
+        debconf.reason.in_words()
+    );
+}
