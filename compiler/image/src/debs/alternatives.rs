@@ -46,6 +46,18 @@ impl Groups {
         Ok(())
     }
 
+    /// Whether anybody installed one of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|group| !group.choices.is_empty())
+    }
+
+    /// `update-alternatives --remove`, of one that may never have been there.
+    pub fn remove(&mut self, name: &str, path: &str) {
+        if let Some(group) = self.0.get_mut(name) {
+            group.choices.remove(path);
+        }
+    }
+
     /// Makes the links of the best choices, and the database's files.
     pub fn finish(&self, tree: &mut Tree) -> Result<(), Failure> {
         for (name, group) in &self.0 {
