@@ -246,14 +246,14 @@ pub(super) fn missing(what: String) -> Failure {
 }
 
 /// Which files' bytes the effects want.
-pub(super) struct Wanted {
+pub(super) struct Wanted<'a> {
     pub arch: Arch,
     pub sources: BTreeSet<Vec<u8>>,
-    /// Names that the package's scripts mention: they may copy those files.
-    pub scripts: BTreeSet<Vec<u8>>,
+    /// Names that scripts mention: they may copy those files.
+    pub named: &'a BTreeSet<Vec<u8>>,
 }
 
-impl unpack::Interest for Wanted {
+impl unpack::Interest for Wanted<'_> {
     fn wants(&self, path: &[u8], size: u64) -> bool {
         const DIRECTORIES: [&str; 9] = [
             "/etc/",
@@ -269,7 +269,7 @@ impl unpack::Interest for Wanted {
         let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
         let library = super::loader_cache::is_library_name(name);
         let small = size <= 1 << 20 && DIRECTORIES.iter().any(|d| path.starts_with(d.as_bytes()));
-        let named = size <= 256 << 10 && name.len() > 3 && self.scripts.contains(name);
+        let named = size <= 256 << 10 && self.named.contains(name);
         library || named || (small && !path.contains(&0) && !is_program(path)) || self.sources.contains(path)
     }
 

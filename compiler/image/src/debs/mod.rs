@@ -7,6 +7,7 @@
 //!
 //! The oracle is `mmdebstrap --variant=essential`: `oracle.rs` compares, `deviations.txt` lists what differs and why.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -108,6 +109,7 @@ pub fn layer_with(
         declared: Vec::new(),
         problems: Diagnostics::new(),
         captured: 0,
+        named: names(debs),
     };
     for deb in debs {
         build.unpack(deb)?;
@@ -142,6 +144,21 @@ struct Build {
     declared: Vec<String>,
     problems: Diagnostics,
     captured: usize,
+    /// Names of files that any package's scripts mention.
+    named: BTreeSet<Vec<u8>>,
+}
+
+/// Words of all scripts that can be names of files: their bytes are kept, as a script may copy them. What cannot be
+/// read here is told when the package is unpacked.
+fn names(debs: &[DebInput]) -> BTreeSet<Vec<u8>> {
+    let inside = |b: &u8| b.is_ascii_alphanumeric() || b"._+@-".contains(b);
+    let mut out = BTreeSet::new();
+    for (control, ..) in debs.iter().filter_map(|deb| reader::open(deb).ok()) {
+        for text in ["preinst", "postinst"].iter().filter_map(|kind| control.get(kind)) {
+            out.extend(text.split(|b| !inside(b)).filter(|word| word.len() > 3).map(<[u8]>::to_vec));
+        }
+    }
+    out
 }
 
 impl Build {
@@ -158,15 +175,12 @@ impl Build {
             return Err(Failure::new(codes::E0567, "it is there twice", "give each package once").of(&name));
         }
         let preinst = package.control.get("preinst").map(script::read);
-        let scripts = ["preinst", "postinst"].iter().filter_map(|kind| package.control.get(kind));
-        let inside = |b: &u8| b.is_ascii_alphanumeric() || b"._+@-".contains(b);
-        let scripts = scripts.flat_map(|text| text.split(|b| !inside(b)).map(<[u8]>::to_vec)).collect();
         self.packages.push(package);
         if let Some(script) = preinst {
             self.script(&name, "preinst", &script);
         }
         let sources = self.effects.sources().map(|s| s.as_bytes().to_vec()).collect();
-        let wanted = Wanted { arch: self.arch, sources, scripts };
+        let wanted = Wanted { arch: self.arch, sources, named: &self.named };
         let mut state = unpack::State {
             tree: &mut self.tree,
             packages: &mut self.packages,

@@ -25,7 +25,10 @@ fn closure(tree: &Tree, unit: &str, user: bool) -> Vec<(String, String)> {
         if seen.contains(&unit) || seen.len() >= MOST_UNITS || unit.contains('/') {
             continue;
         }
-        let Some((path, text)) = unit_file(tree, &unit, user) else { continue };
+        // An instance has the file of its template.
+        let template = unit.split_once('@').and_then(|(name, rest)| Some(format!("{name}@.{}", rest.rsplit_once('.')?.1)));
+        let found = unit_file(tree, &unit, user).or_else(|| unit_file(tree, &template?, user));
+        let Some((path, text)) = found else { continue };
         let mut install = false;
         for line in text.lines().map(str::trim) {
             if line.starts_with('[') {
@@ -52,6 +55,26 @@ fn closure(tree: &Tree, unit: &str, user: bool) -> Vec<(String, String)> {
     // deb-systemd-helper notes aliases first.
     aliases.append(&mut links);
     aliases
+}
+
+/// `systemctl enable`: the links alone.
+pub(super) fn plainly(tree: &mut Tree, unit: &str) -> Result<(), Failure> {
+    for (path, target) in closure(tree, unit, false) {
+        tree.link(path.as_bytes(), target.replacen("/lib/", "/usr/lib/", usize::from(target.starts_with("/lib/"))).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// `update-rc.d NAME disable`: it is stopped where it was started.
+pub(super) fn rc_disable(tree: &mut Tree, name: &str) -> Result<(), Failure> {
+    for level in ['2', '3', '4', '5'] {
+        let start = format!("/etc/rc{level}.d/S01{name}");
+        if tree.get(start.as_bytes()).is_some() {
+            tree.remove(start.as_bytes())?;
+            tree.link(format!("/etc/rc{level}.d/K01{name}").as_bytes(), format!("../init.d/{name}").as_bytes())?;
+        }
+    }
+    Ok(())
 }
 
 /// Enables a unit, or only notes what could be enabled.

@@ -100,6 +100,11 @@ fn one(scene: &mut Scene<'_>, words: &[String]) -> Result<bool, Failure> {
                 node.gid = owner.gid.unwrap_or(node.gid);
             }
         }
+        // A copy of what is not there is none.
+        "C" | "C+" => {
+            let source = if argument.is_empty() { format!("/usr/share/factory{path}") } else { argument };
+            return Ok(there && kind == "C" || !scene.tree.exists(source.as_bytes()));
+        }
         // Extended attributes and access lists of a journal or a device that is not there.
         "a" | "a+" | "A" | "A+" | "h" | "H" | "t" | "T" => return Ok(!there),
         _ => return Ok(false),

@@ -4,8 +4,9 @@ use super::super::apply::{Wish, missing};
 use super::super::effects::{Effect, Work};
 use super::super::failure::Failure;
 use super::super::script::Snippet;
+use super::super::services;
 use super::run::Flow::{self, Break, Continue, Exit, Next, Return};
-use super::run::is_quiet_name;
+use super::run::{is_quiet_name, only_running};
 use super::syntax::Word;
 use super::{BLOCK, Shell, Status};
 
@@ -146,6 +147,7 @@ impl Shell<'_, '_> {
                 }
                 Next(Some(true))
             }
+            ("read", words) => self.read_line(words),
             ("umask", ["022" | "0022"]) | ("trap", _) => Next(Some(true)),
             ("." | "source", ["/usr/share/debconf/confmodule"]) => {
                 self.configure();
@@ -153,6 +155,28 @@ impl Shell<'_, '_> {
             }
             _ => return None,
         })
+    }
+
+    /// `read NAME …`: the next line of what comes in.
+    fn read_line(&mut self, words: &[&str]) -> Flow {
+        let names: Vec<&&str> = words.iter().filter(|w| **w != "-r").collect();
+        let simple = names.iter().all(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+        let text = match self.input.take() {
+            Some(Some(text)) if simple && !self.variables.contains_key("IFS") => text,
+            _ => return Next(self.strange(self.line)),
+        };
+        let (line, rest) = text.split_once('\n').unwrap_or((&text, ""));
+        let mut left = line.trim();
+        for (at, name) in names.iter().enumerate() {
+            let last = at + 1 == names.len();
+            let (word, after) = left.split_once([' ', '\t']).filter(|_| !last).unwrap_or((left, ""));
+            self.variables.insert((**name).to_owned(), Some(word.to_owned()));
+            left = after.trim_start();
+        }
+        let there = !text.is_empty();
+        let rest = rest.to_owned();
+        self.input = Some(Some(rest));
+        Next(Some(there))
     }
 
     /// Commands that change the tree. `Ok(None)`: not known, or not with these words.
@@ -163,7 +187,7 @@ impl Shell<'_, '_> {
         if let Some(result) = self.file_command(program, words) {
             return result;
         }
-        if let Some(result) = self.account_command(program, words) {
+        if let Some(result) = self.account_command(program, words).or_else(|| self.apache(program, words)) {
             return result;
         }
         let good = Ok(Some(Some(true)));
@@ -183,9 +207,27 @@ impl Shell<'_, '_> {
                         self.scene.snippet(&Snippet::RcLinks((*name).to_owned(), words))?;
                         good
                     }
+                    Some("disable") => {
+                        services::rc_disable(self.scene.tree, name)?;
+                        good
+                    }
                     _ => Ok(None),
                 }
             }
+            ("systemctl", words) if only_running(&words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>()) => good,
+            ("systemctl", ["enable", units @ ..]) if !units.iter().any(|u| u.starts_with('-')) => {
+                for unit in units {
+                    services::plainly(self.scene.tree, unit)?;
+                }
+                good
+            }
+            ("systemd-machine-id-setup", []) => {
+                // Every container gets its own: this is what an image that has not started yet says.
+                self.scene.tree.write(b"/etc/machine-id", b"uninitialized\n".to_vec())?.mode = 0o444;
+                good
+            }
+            // The messages of a journal that no container keeps.
+            ("journalctl", ["--update-catalog"]) => good,
             ("deb-systemd-helper", words) => {
                 let user = words.contains(&"--user");
                 let words: Vec<&str> = words.iter().copied().filter(|w| !w.starts_with("--")).collect();

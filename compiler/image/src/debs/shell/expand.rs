@@ -192,6 +192,9 @@ impl Shell<'_, '_> {
         self.calls += 1;
         let program = if self.calls > super::run::MOST_CALLS { None } else { parse::parse(source, self.line).ok() };
         let program = program.filter(|p| p.documents.is_empty());
+        if program.is_none() {
+            self.strange(self.line);
+        }
         let printed = program.and_then(|program| {
             self.output.push(Some(String::new()));
             let before = self.unknown.len();

@@ -53,12 +53,31 @@ impl Shell<'_, '_> {
             "mv" => self.mv(words),
             "cp" => self.cp(words),
             "touch" => self.touch(words),
-            "mktemp" | "restorecon" => match program {
-                "restorecon" => Ok(Some(None)),
-                _ => Ok(None),
-            },
+            // There is no SELinux to label for.
+            "restorecon" => Ok(Some(None)),
+            "mktemp" => self.mktemp(words),
             _ => return None,
         })
+    }
+
+    fn mktemp(&mut self, words: &[&str]) -> Done {
+        let directory = match words {
+            [] => false,
+            ["-d"] => true,
+            _ => return Ok(None),
+        };
+        let path = format!("/tmp/tmp.k8orc{}", self.temporary.len());
+        if directory {
+            let place = self.scene.tree.directories(path.as_bytes())?;
+            if let Some(node) = self.scene.tree.nodes.get_mut(&place) {
+                node.mode = 0o700;
+            }
+        } else {
+            self.scene.tree.write(path.as_bytes(), Vec::new())?.mode = 0o600;
+        }
+        self.print(Some(&format!("{path}\n")));
+        self.temporary.push(path);
+        Ok(Some(Some(true)))
     }
 
     fn exists(&self, path: &str) -> bool {
@@ -85,7 +104,7 @@ impl Shell<'_, '_> {
                 None => rest.push(*word),
             }
         }
-        let Some((found, names)) = flags(&rest, "pv") else { return Ok(None) };
+        let Some((found, names)) = flags(&rest, "pvZ") else { return Ok(None) };
         if names.iter().any(|name| outside(name)) {
             return Ok(None);
         }
@@ -309,7 +328,7 @@ impl Shell<'_, '_> {
     }
 
     fn cp(&mut self, words: &[&str]) -> Done {
-        let Some((found, names)) = flags(words, "pafnvd") else { return Ok(None) };
+        let Some((found, names)) = flags(words, "pafnvdZ") else { return Ok(None) };
         let [from, to] = names.as_slice() else { return Ok(None) };
         if outside(from) || outside(to) {
             return Ok(None);
@@ -327,10 +346,12 @@ impl Shell<'_, '_> {
                 return Ok(Some(Some(true)));
             }
             let Some(bytes) = self.bytes(from) else { return Ok(None) };
-            if keep {
-                return Ok(None);
+            let kept = self.scene.tree.get(from.as_bytes()).map(|n| (n.mode, n.uid, n.gid, n.mtime));
+            let place = self.scene.tree.follow(to.as_bytes())?;
+            let node = self.scene.tree.write(&place, bytes)?;
+            if let (true, Some(kept)) = (keep, kept) {
+                (node.mode, node.uid, node.gid, node.mtime) = kept;
             }
-            self.scene.tree.write(to.as_bytes(), bytes)?;
             return Ok(Some(Some(true)));
         }
         if self.bytes(from).is_none() {

@@ -13,6 +13,7 @@ use super::apply::Scene;
 use super::failure::Failure;
 use super::script::Snippet;
 
+mod apache;
 mod commands;
 mod debconf;
 mod expand;
@@ -99,8 +100,12 @@ pub(super) fn follow(input: &Input<'_>, scene: &mut Scene<'_>) -> Result<Unknown
         line: 1,
         calls: 0,
         asking: false,
+        temporary: Vec::new(),
     };
     shell.script(&program.list)?;
+    for path in std::mem::take(&mut shell.temporary) {
+        shell.scene.tree.remove_all(path.as_bytes())?;
+    }
     Ok(shell.unknown)
 }
 
@@ -132,6 +137,8 @@ struct Shell<'a, 'b> {
     calls: usize,
     /// Inside a condition: a failure is an answer.
     asking: bool,
+    /// What mktemp made; it is gone when the script ends.
+    temporary: Vec<String>,
 }
 
 /// Whether a command succeeded; None: not known.

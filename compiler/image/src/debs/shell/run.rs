@@ -25,9 +25,15 @@ pub(super) enum Flow {
 use Flow::{Break, Continue, Exit, Next, Return};
 
 /// Commands that change nothing in a tree: they print, or speak with a running system.
-const QUIET: [&str; 14] = [
-    "true", ":", "echo", "printf", "invoke-rc.d", "deb-systemd-invoke", "systemctl", "service", "start-stop-daemon",
-    "db_stop", "log_end_msg", "log_daemon_msg", "udevadm", "sleep",
+const QUIET: [&str; 13] = [
+    "true", ":", "echo", "printf", "invoke-rc.d", "deb-systemd-invoke", "service", "start-stop-daemon", "db_stop",
+    "log_end_msg", "log_daemon_msg", "logger", "sleep",
+];
+
+/// What systemctl(1) does to a running system only.
+const RUNNING: [&str; 16] = [
+    "daemon-reload", "daemon-reexec", "start", "stop", "restart", "try-restart", "reload", "reload-or-restart", "kill",
+    "reset-failed", "is-active", "is-system-running", "is-failed", "status", "condrestart", "reload-or-try-restart",
 ];
 
 impl Shell<'_, '_> {
@@ -85,7 +91,7 @@ impl Shell<'_, '_> {
         let asking = self.asking;
         self.asking |= !statement.rest.is_empty();
         let mut flow = self.pipeline(&statement.first)?;
-        let mut decisive = statement.rest.is_empty();
+        let mut decisive = statement.rest.is_empty() && ends_script(&statement.first);
         for (at, (and, pipeline)) in statement.rest.iter().enumerate() {
             let Next(status) = flow else { break };
             let last = at + 1 == statement.rest.len();
@@ -95,7 +101,7 @@ impl Shell<'_, '_> {
                         self.asking = asking;
                     }
                     flow = self.pipeline(pipeline)?;
-                    decisive = last;
+                    decisive = last && ends_script(pipeline);
                 }
                 Some(_) => decisive = false,
                 // Not known whether it comes to this: it must not matter.
@@ -110,15 +116,16 @@ impl Shell<'_, '_> {
     fn pipeline(&mut self, pipeline: &Pipeline) -> Result<Flow, Failure> {
         let asking = self.asking;
         self.asking |= pipeline.not;
-        let outer = self.input.take();
-        let mut flow = Next(Some(true));
         let many = pipeline.commands.len();
+        // One command alone reads on where the last one stopped.
+        let outer = if many > 1 { self.input.take() } else { None };
+        let mut flow = Next(Some(true));
         for (at, command) in pipeline.commands.iter().enumerate() {
             let last = at + 1 == many;
             if !last {
                 self.output.push(Some(String::new()));
             }
-            if at == 0 {
+            if at == 0 && many > 1 {
                 self.input.clone_from(&outer);
             }
             let result = self.command(command);
@@ -132,7 +139,9 @@ impl Shell<'_, '_> {
                 flow = Next(self.strange(command.line));
             }
         }
-        self.input = outer;
+        if many > 1 {
+            self.input = outer;
+        }
         self.asking = asking;
         if let (true, Next(status)) = (pipeline.not, flow) {
             flow = Next(status.map(|good| !good));
@@ -165,7 +174,10 @@ impl Shell<'_, '_> {
         }
         let result = self.compound(command);
         let printed = if captures { self.output.pop().flatten() } else { None };
-        self.input = outer;
+        let reads = |r: &Redirect| matches!(r.kind, RedirectKind::From(_) | RedirectKind::Here(_));
+        if command.redirects.iter().any(reads) {
+            self.input = outer;
+        }
         let flow = result?;
         for (path, append) in targets {
             if !self.into_file(&path, append, &printed)? {
@@ -359,6 +371,13 @@ impl Shell<'_, '_> {
     }
 }
 
+/// Whether the failure of a pipeline ends a script under `set -e`: a compound command has ended it inside, or was
+/// forgiven there.
+fn ends_script(pipeline: &Pipeline) -> bool {
+    let simple = |c: &Command| matches!(c.what, What::Simple(..) | What::Subshell(_));
+    !pipeline.not && (pipeline.commands.len() > 1 || pipeline.commands.iter().all(simple))
+}
+
 /// Whether a pipeline changes nothing, whatever came before it: `… || true`, `… || exit 1`.
 fn harmless(pipeline: &Pipeline, and: bool) -> bool {
     let [command] = pipeline.commands.as_slice() else { return false };
@@ -397,7 +416,8 @@ fn quiet(command: &Command) -> bool {
         && match &command.what {
             What::Simple(assigns, words) => {
                 let name = words.first().map(|word| text(word)).unwrap_or_default();
-                let test = matches!(name.as_str(), "[" | "test");
+                let test = matches!(name.as_str(), "[" | "test")
+                    || name == "systemctl" && only_running(&words.iter().map(|w| text(w)).collect::<Vec<_>>());
                 let fails = name == "exit" && words.get(1).is_some_and(|w| text(w) == "1");
                 assigns.is_empty() && words.iter().all(still) && (test || fails || QUIET.contains(&name.as_str()))
             }
@@ -405,6 +425,12 @@ fn quiet(command: &Command) -> bool {
             What::If(branches) => branches.iter().all(|(condition, list)| is_quiet(condition) && is_quiet(list)),
             _ => false,
         }
+}
+
+/// Whether a systemctl command speaks with a running system only.
+pub(super) fn only_running(words: &[String]) -> bool {
+    words.iter().any(|word| RUNNING.contains(&word.as_str()))
+        && !words.iter().any(|w| ["enable", "disable", "mask", "unmask", "preset", "link", "edit"].contains(&w.as_str()))
 }
 
 /// Whether a command is known to change nothing.

@@ -50,6 +50,24 @@ impl Shell<'_, '_> {
                 self.print(text.as_deref());
                 Some(Some(there))
             }
+            ("ls", Some(words)) => Some(self.ls(words)),
+            ("wc", Some(["-l"])) => {
+                let input = self.input.clone().flatten();
+                let text = input.map(|text| format!("{}\n", text.matches('\n').count()));
+                self.print(text.as_deref());
+                Some(Some(true))
+            }
+            ("cut", Some(words)) => {
+                let text = self.input.clone().flatten().and_then(|text| cut(&text, words));
+                self.print(text.as_deref());
+                Some(if text.is_some() { Some(true) } else { None })
+            }
+            ("head", Some(["-n1" | "-1"] | ["-n", "1"])) => {
+                let text = self.input.clone().flatten();
+                let text = text.map(|text| text.lines().next().map_or_else(String::new, |line| format!("{line}\n")));
+                self.print(text.as_deref());
+                Some(Some(true))
+            }
             ("basename", Some([path, rest @ ..])) => {
                 let base = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
                 let base = rest.first().and_then(|suffix| base.strip_suffix(suffix)).unwrap_or(base);
@@ -163,6 +181,36 @@ impl Shell<'_, '_> {
         text.lines().find(fits).map(str::to_owned)
     }
 
+    /// `ls` of paths, each printed as it stands, and of one directory.
+    fn ls(&mut self, words: &[&str]) -> Status {
+        let options: Vec<&&str> = words.iter().filter(|w| w.starts_with('-')).collect();
+        let paths: Vec<&&str> = words.iter().filter(|w| !w.starts_with('-')).collect();
+        if !options.iter().all(|o| matches!(**o, "-1" | "-d" | "-1d")) || paths.is_empty() || paths.iter().any(|p| outside(p)) {
+            self.print(None);
+            return None;
+        }
+        let itself = options.iter().any(|o| o.contains('d'));
+        let mut all = true;
+        for path in &paths {
+            let place = self.scene.tree.follow(path.as_bytes()).ok();
+            match place.and_then(|place| self.scene.tree.nodes.get(&place)).map(|n| n.kind == Kind::Directory) {
+                None => all = false,
+                Some(true) if !itself => {
+                    if paths.len() > 1 {
+                        self.print(None);
+                        return None;
+                    }
+                    for name in self.scene.tree.names(path.as_bytes()).iter().filter(|n| !n.starts_with(b".")) {
+                        let name = String::from_utf8_lossy(name).into_owned();
+                        self.print(Some(&format!("{name}\n")));
+                    }
+                }
+                Some(_) => self.print(Some(&format!("{path}\n"))),
+            }
+        }
+        Some(all)
+    }
+
     fn id(&mut self, words: &[&str]) -> Status {
         let (option, name) = match words {
             ["-u"] | ["-g"] => ("0", None),
@@ -264,6 +312,27 @@ impl Shell<'_, '_> {
             _ => line.contains(pattern),
         }))
     }
+}
+
+/// `cut -dC -fN`
+fn cut(text: &str, words: &[&str]) -> Option<String> {
+    let (mut delimiter, mut field) = (None, None);
+    let mut all = words.iter();
+    while let Some(word) = all.next() {
+        let (option, value) = word.split_at_checked(2)?;
+        let value = if value.is_empty() { all.next()? } else { value };
+        match option {
+            "-d" => delimiter = value.chars().next(),
+            "-f" => field = value.parse::<usize>().ok(),
+            _ => return None,
+        }
+    }
+    let (delimiter, field) = (delimiter.unwrap_or('\t'), field?.checked_sub(1)?);
+    let one = |line: &str| match line.contains(delimiter) {
+        true => line.split(delimiter).nth(field).unwrap_or_default().to_owned(),
+        false => line.to_owned(),
+    };
+    Some(text.lines().map(|line| one(line) + "\n").collect())
 }
 
 /// `printf` with `%s`, `\n` and `\t`; anything else is not worked out.
