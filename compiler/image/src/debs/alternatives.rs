@@ -96,9 +96,9 @@ impl Group {
     }
 }
 
-/// `LINK → /etc/alternatives/NAME → FILE`, with the time of the file.
+/// `LINK → /etc/alternatives/NAME → FILE`, with the time of the file, or of the link that it is.
 fn links(tree: &mut Tree, name: &str, link: &str, file: &str) -> Result<(), Failure> {
-    let time = tree.follow(file.as_bytes()).ok().and_then(|at| tree.nodes.get(&at)).map(|n| n.mtime);
+    let time = tree.get(file.as_bytes()).map(|n| n.mtime);
     let middle = format!("/etc/alternatives/{name}");
     let time = time.unwrap_or(tree.epoch);
     tree.link(middle.as_bytes(), file.as_bytes())?.mtime = time;

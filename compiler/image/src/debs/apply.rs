@@ -11,8 +11,8 @@ use super::alternatives::Groups;
 use super::effects::{Effect, Work};
 use super::failure::Failure;
 use super::script::{self, Script, Snippet};
-use super::tree::{Content, Kind, Tree};
 use super::shell::Answers;
+use super::tree::{Content, Kind, Tree};
 use super::{services, sysusers, tmpfiles, unpack};
 
 /// What effects change beside the tree.
@@ -27,6 +27,8 @@ pub(super) struct Admin {
     pub certificates_head: Vec<u8>,
     /// What debconf would answer.
     pub answers: Answers,
+    /// Names of all packages that are or will be there.
+    pub selected: BTreeSet<String>,
     /// adduser before 3.135 (bookworm), which fills names up with commas.
     pub old_adduser: bool,
 }
@@ -270,6 +272,9 @@ impl unpack::Interest for Wanted<'_> {
         let library = super::loader_cache::is_library_name(name);
         let small = size <= 1 << 20 && DIRECTORIES.iter().any(|d| path.starts_with(d.as_bytes()));
         let named = size <= 256 << 10 && self.named.contains(name);
+        // Scripts put the names of such files together.
+        let ending = name.rsplit(|b| *b == b'.').next().unwrap_or_default();
+        let named = named || size <= 64 << 10 && [b"ini".as_slice(), b"conf", b"cnf", b"cfg"].contains(&ending);
         library || named || (small && !path.contains(&0) && !is_program(path)) || self.sources.contains(path)
     }
 

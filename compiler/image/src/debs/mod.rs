@@ -1,7 +1,7 @@
 //! A Debian tree from its packages, without running any of their scripts (design §6).
 //!
 //! 1. `reader`, `unpack`: each data archive into one index, by dpkg's rules; contents stay in the packages.
-//! 2. `script`, `effects`, `apply`: what maintainer scripts would do, recognised or declared, done to the index.
+//! 2. `script`, `shell`, `effects`, `apply`: what maintainer scripts would do, followed or declared, done to the index.
 //! 3. `database`: dpkg's own files.
 //! 4. `write`: the layer, contents read from the packages once more.
 //!
@@ -109,8 +109,9 @@ pub fn layer_with(
         declared: Vec::new(),
         problems: Diagnostics::new(),
         captured: 0,
-        named: names(debs),
+        named: BTreeSet::new(),
     };
+    build.look(debs);
     for deb in debs {
         build.unpack(deb)?;
     }
@@ -148,20 +149,21 @@ struct Build {
     named: BTreeSet<Vec<u8>>,
 }
 
-/// Words of all scripts that can be names of files: their bytes are kept, as a script may copy them. What cannot be
-/// read here is told when the package is unpacked.
-fn names(debs: &[DebInput]) -> BTreeSet<Vec<u8>> {
-    let inside = |b: &u8| b.is_ascii_alphanumeric() || b"._+@-".contains(b);
-    let mut out = BTreeSet::new();
-    for (control, ..) in debs.iter().filter_map(|deb| reader::open(deb).ok()) {
-        for text in ["preinst", "postinst"].iter().filter_map(|kind| control.get(kind)) {
-            out.extend(text.split(|b| !inside(b)).filter(|word| word.len() > 3).map(<[u8]>::to_vec));
+impl Build {
+    /// Names of all packages, and words of all scripts that can be names of files: their bytes are kept, as a script
+    /// may copy them. What cannot be read here is told when the package is unpacked.
+    fn look(&mut self, debs: &[DebInput]) {
+        let inside = |b: &u8| b.is_ascii_alphanumeric() || b"._+@-".contains(b);
+        for (control, ..) in debs.iter().filter_map(|deb| reader::open(deb).ok()) {
+            for text in ["preinst", "postinst"].iter().filter_map(|kind| control.get(kind)) {
+                self.named.extend(text.split(|b| !inside(b)).filter(|word| word.len() > 3).map(<[u8]>::to_vec));
+            }
+            let text = String::from_utf8_lossy(control.get("control").unwrap_or_default()).into_owned();
+            let name = text.lines().find_map(|line| line.strip_prefix("Package:"));
+            self.admin.selected.extend(name.map(|name| name.trim().to_owned()));
         }
     }
-    out
-}
 
-impl Build {
     fn unpack(&mut self, deb: &DebInput) -> Result<(), Diagnostic> {
         let file = deb.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let (control, mut data, hashed) = reader::open(deb).map_err(|e| e.of(&file))?;
@@ -215,8 +217,11 @@ impl Build {
     }
 
     fn follow(&mut self, name: &str, kind: &str, script: &Script) -> Result<Vec<(usize, String)>, Failure> {
+        let package = self.packages.iter().find(|p| p.name == name);
+        let architecture = package.map(|p| p.architecture.clone()).unwrap_or_default();
         let mut scene = Scene { tree: &mut self.tree, admin: &mut self.admin, arch: self.arch, package: name };
-        shell::follow(&shell::Input { text: &script.body, blocks: &script.blocks, kind }, &mut scene)
+        let input = shell::Input { text: &script.body, blocks: &script.blocks, kind, architecture: &architecture };
+        shell::follow(&input, &mut scene)
     }
 
     /// What one script does on a first installation.
@@ -258,13 +263,7 @@ impl Build {
 /// Lines of a script that are quoted at most.
 const MOST_QUOTED: usize = 12;
 
-fn unknown(
-    package: &str,
-    kind: &str,
-    digest: &str,
-    rest: &[(usize, String)],
-    known_before: bool,
-) -> Diagnostic {
+fn unknown(package: &str, kind: &str, digest: &str, rest: &[(usize, String)], known_before: bool) -> Diagnostic {
     let what = match known_before {
         true => format!("its {kind} is not the one whose effects are declared"),
         false => format!("its {kind} does more than k8orc recognises"),

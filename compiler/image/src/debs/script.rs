@@ -35,6 +35,20 @@ const TOOLS: [&str; 26] = [
     "dh_ucf",
 ];
 
+/// Those of them whose blocks hold nothing but commands that `shell` knows: they are followed like everything else, so
+/// that nothing hides behind their name.
+const FOLLOWED: [&str; 9] = [
+    "dh_installalternatives",
+    "dh_installdeb",
+    "dh_installinit",
+    "dh_installsystemd",
+    "dh_installsystemduser",
+    "dh_installsysusers",
+    "dh_installtmpfiles",
+    "dh_systemd_enable",
+    "dh_systemd_start",
+];
+
 /// What a generated block, or a plain command, does on a first installation.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Snippet {
@@ -76,14 +90,21 @@ pub(super) fn read(text: &[u8]) -> Script {
     let comments_count = text.windows(2).any(|w| w == b"<<");
     let mut sha = Sha256::new();
     let mut block: Option<Vec<&[u8]>> = None;
+    let mut followed = false;
     for line in lines(text) {
         let trimmed = line.text.trim_ascii();
         if let Some(inside) = &mut block {
             if trimmed == b"# End automatically added section" {
                 let mut found = Vec::new();
                 generated(inside, &mut found);
-                script.body.push_str(&format!("{BLOCK}{}", script.blocks.len()));
-                script.body.push_str(&"\n".repeat(inside.len() + 2));
+                if followed {
+                    script.body.push('\n');
+                    inside.iter().for_each(|line| keep(&mut script.body, line));
+                    script.body.push('\n');
+                } else {
+                    script.body.push_str(&format!("{BLOCK}{}", script.blocks.len()));
+                    script.body.push_str(&"\n".repeat(inside.len() + 2));
+                }
                 script.blocks.push(found);
                 block = None;
             } else {
@@ -95,11 +116,11 @@ pub(super) fn read(text: &[u8]) -> Script {
             let tool = tool.split(|b| matches!(b, b'/' | b' ')).next().unwrap_or_default();
             if TOOLS.iter().any(|t| t.as_bytes() == tool) {
                 block = Some(Vec::new());
+                followed = FOLLOWED.iter().any(|t| t.as_bytes() == tool);
                 continue;
             }
         }
-        script.body.push_str(&String::from_utf8_lossy(line.text).replace(BLOCK, "\u{fffd}"));
-        script.body.push('\n');
+        keep(&mut script.body, line.text);
         if trimmed.is_empty() || (trimmed.starts_with(b"#") && !comments_count) {
             continue;
         }
@@ -109,11 +130,16 @@ pub(super) fn read(text: &[u8]) -> Script {
     // A block without its end is no block.
     for line in block.iter().flatten() {
         sha.update(line);
-        script.body.push_str(&String::from_utf8_lossy(line).replace(BLOCK, "\u{fffd}"));
-        script.body.push('\n');
+        keep(&mut script.body, line);
     }
     script.digest = sha.finalize().iter().map(|b| format!("{b:02x}")).collect();
     script
+}
+
+/// A line of the body, which cannot pass for a block.
+fn keep(body: &mut String, line: &[u8]) {
+    body.push_str(&String::from_utf8_lossy(line).replace(BLOCK, "\u{fffd}"));
+    body.push('\n');
 }
 
 /// Lines with those that a backslash continues.

@@ -26,7 +26,8 @@ fn closure(tree: &Tree, unit: &str, user: bool) -> Vec<(String, String)> {
             continue;
         }
         // An instance has the file of its template.
-        let template = unit.split_once('@').and_then(|(name, rest)| Some(format!("{name}@.{}", rest.rsplit_once('.')?.1)));
+        let template =
+            unit.split_once('@').and_then(|(name, rest)| Some(format!("{name}@.{}", rest.rsplit_once('.')?.1)));
         let found = unit_file(tree, &unit, user).or_else(|| unit_file(tree, &template?, user));
         let Some((path, text)) = found else { continue };
         let mut install = false;
@@ -60,7 +61,10 @@ fn closure(tree: &Tree, unit: &str, user: bool) -> Vec<(String, String)> {
 /// `systemctl enable`: the links alone.
 pub(super) fn plainly(tree: &mut Tree, unit: &str) -> Result<(), Failure> {
     for (path, target) in closure(tree, unit, false) {
-        tree.link(path.as_bytes(), target.replacen("/lib/", "/usr/lib/", usize::from(target.starts_with("/lib/"))).as_bytes())?;
+        tree.link(
+            path.as_bytes(),
+            target.replacen("/lib/", "/usr/lib/", usize::from(target.starts_with("/lib/"))).as_bytes(),
+        )?;
     }
     Ok(())
 }
@@ -77,10 +81,32 @@ pub(super) fn rc_disable(tree: &mut Tree, name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Where deb-systemd-helper keeps its notes.
+fn state(user: bool) -> &'static str {
+    match user {
+        true => "/var/lib/systemd/deb-systemd-user-helper-enabled",
+        false => "/var/lib/systemd/deb-systemd-helper-enabled",
+    }
+}
+
+/// Whether a unit was enabled or noted before.
+pub(super) fn noted(tree: &Tree, unit: &str, user: bool) -> bool {
+    tree.exists(format!("{}/{unit}.dsh-also", state(user)).as_bytes())
+}
+
+/// `deb-systemd-helper disable`: links and their notes go, the list of them stays.
+pub(super) fn disable(tree: &mut Tree, unit: &str, user: bool) -> Result<(), Failure> {
+    for (path, _) in closure(tree, unit, user) {
+        let below = path.splitn(5, '/').nth(4).unwrap_or_default().to_owned();
+        tree.remove_all(path.as_bytes())?;
+        tree.remove_all(format!("{}/{below}", state(user)).as_bytes())?;
+    }
+    Ok(())
+}
+
 /// Enables a unit, or only notes what could be enabled.
 pub(super) fn enable(tree: &mut Tree, unit: &str, user: bool, links_too: bool) -> Result<(), Failure> {
-    let state = if user { "deb-systemd-user-helper-enabled" } else { "deb-systemd-helper-enabled" };
-    let state = format!("/var/lib/systemd/{state}");
+    let state = state(user);
     let links = closure(tree, unit, user);
     if links.is_empty() || unit.contains('/') {
         return Ok(());

@@ -19,7 +19,8 @@ impl Shell<'_, '_> {
             return Some(Ok(None));
         }
         let who = if words.iter().any(|w| matches!(*w, "-m" | "--maintmode")) { "maint" } else { "admin" };
-        let mut todo: Vec<String> = words.iter().filter(|w| !w.starts_with('-')).rev().map(|w| (*w).to_owned()).collect();
+        let mut todo: Vec<String> =
+            words.iter().filter(|w| !w.starts_with('-')).rev().map(|w| (*w).to_owned()).collect();
         let mut seen: Vec<String> = Vec::new();
         while let Some(name) = todo.pop() {
             if seen.contains(&name) || seen.len() > MOST || name.contains('/') {

@@ -1,21 +1,33 @@
 //! What commands do: the shell's own here, those of Debian's tools and of coreutils by their families.
 
-use super::super::apply::{Wish, missing};
-use super::super::effects::{Effect, Work};
+use super::super::apply::missing;
+use super::super::effects::Work;
 use super::super::failure::Failure;
 use super::super::script::Snippet;
 use super::super::services;
 use super::run::Flow::{self, Break, Continue, Exit, Next, Return};
-use super::run::{is_quiet_name, only_running};
-use super::syntax::Word;
+use super::run::{MOST_CALLS, is_quiet_name, only_running};
+use super::syntax::{Part, Word};
 use super::{BLOCK, Shell, Status};
 
 /// Programs that refresh a cache of a running desktop or manual; without their package they are not there, and what
 /// they write is made by no image build.
-const REFRESH: [&str; 16] = [
-    "update-mime", "update-desktop-database", "update-menus", "update-icon-caches", "update-info-dir", "install-info",
-    "update-initramfs", "dpkg-trigger", "ldconfig", "py3compile", "py3clean", "pypy3compile", "update-xmlcatalog",
-    "install-docs", "update-fonts-dir", "update-fonts-scale",
+const REFRESH: [&str; 15] = [
+    "update-mime",
+    "update-desktop-database",
+    "update-menus",
+    "update-icon-caches",
+    "update-info-dir",
+    "install-info",
+    "update-initramfs",
+    "ldconfig",
+    "py3compile",
+    "py3clean",
+    "pypy3compile",
+    "update-xmlcatalog",
+    "install-docs",
+    "update-fonts-dir",
+    "update-fonts-scale",
 ];
 
 impl Shell<'_, '_> {
@@ -27,13 +39,21 @@ impl Shell<'_, '_> {
                 self.variables.insert(name.clone(), value);
             }
         }
+        let assigning = match words.first().map(Vec::as_slice) {
+            Some([Part::Text(name, false)]) => matches!(name.as_str(), "export" | "readonly" | "local" | "declare"),
+            _ => false,
+        };
+        if assigning {
+            words.iter().skip(1).for_each(|word| self.assign(word));
+            return Ok(Next(if self.unknown.len() > noted { None } else { Some(true) }));
+        }
         let fields = self.fields(words);
         if self.unknown.len() > noted {
             return Ok(Next(None));
         }
         let Some(first) = fields.first() else {
             // The status is that of the last substitution.
-            let substitutes = assigns.iter().any(|(_, w)| w.iter().any(|p| matches!(p, super::syntax::Part::Command(..))));
+            let substitutes = assigns.iter().any(|(_, w)| w.iter().any(|p| matches!(p, Part::Command(..))));
             let status = if substitutes { self.last } else { Some(true) };
             return Ok(Next(if words.is_empty() { status } else { Some(true) }));
         };
@@ -54,7 +74,8 @@ impl Shell<'_, '_> {
             }
         }
         if name == "[" || name == "test" {
-            let inside = if name == "[" { rest.split_last().map(|(_, inside)| inside).unwrap_or_default() } else { rest };
+            let inside =
+                if name == "[" { rest.split_last().map(|(_, inside)| inside).unwrap_or_default() } else { rest };
             return Ok(Next(self.test(inside)));
         }
         let program = ["/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"].iter().find_map(|dir| name.strip_prefix(dir));
@@ -67,15 +88,105 @@ impl Shell<'_, '_> {
         }
         let Some(known) = known else { return Ok(Next(self.strange(line))) };
         let words: Vec<&str> = known.iter().map(String::as_str).collect();
+        if let (true, [path]) = (matches!(program.as_str(), "." | "source"), words.as_slice()) {
+            return Ok(self.source(path)?.unwrap_or_else(|| Next(self.strange(line))));
+        }
         match self.changes(&program, &words) {
             Ok(Some(status)) => Ok(Next(status)),
-            Ok(None) => Ok(Next(self.strange(line))),
+            Ok(None) => match self.program(&name, &words)? {
+                Some(status) => Ok(Next(status)),
+                None => Ok(Next(self.strange(line))),
+            },
+            // More than we do is no failure that a script could forgive.
+            Err(failure) if program.starts_with("systemd-") => Err(failure),
             // A known command that fails: what follows decides whether that matters.
             Err(failure) => {
                 self.failure = Some(failure);
                 Ok(Next(Some(false)))
             }
         }
+    }
+
+    /// A word of `export` or `local`: a name, or a name with its value, which is not split.
+    fn assign(&mut self, word: &Word) {
+        let Some((Part::Text(first, false), rest)) = word.split_first() else {
+            self.strange(self.line);
+            return;
+        };
+        if first.starts_with('-') {
+            // `declare -a` is no sh.
+            self.strange(self.line);
+        } else if let Some((name, start)) = first.split_once('=') {
+            let mut value = vec![Part::Text(start.to_owned(), true)];
+            value.extend(rest.iter().cloned());
+            let value = self.value(&value);
+            self.variables.insert(name.to_owned(), value);
+        } else if !rest.is_empty() {
+            self.strange(self.line);
+        }
+    }
+
+    /// `. FILE`: a text of the tree, in this shell.
+    fn source(&mut self, path: &str) -> Result<Option<Flow>, Failure> {
+        let Some(list) = self.text_of(path) else { return Ok(None) };
+        self.calls += 1;
+        let flow = self.list(&list);
+        self.calls -= 1;
+        Ok(Some(match flow? {
+            Return(status) => Next(status),
+            flow => flow,
+        }))
+    }
+
+    /// A program of the tree that is a shell script: followed too, as a process of its own.
+    fn program(&mut self, name: &str, words: &[&str]) -> Result<Option<Status>, Failure> {
+        let candidates = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin"];
+        let path = match name.starts_with('/') {
+            true => Some(name.to_owned()),
+            false => candidates
+                .iter()
+                .map(|dir| format!("{dir}/{name}"))
+                .find(|path| self.scene.tree.exists(path.as_bytes())),
+        };
+        let Some((path, first)) = path.and_then(|path| {
+            let text = self.scene.tree.read(path.as_bytes())?;
+            let first = text.split(|b| *b == b'\n').next().unwrap_or_default();
+            Some((path, String::from_utf8_lossy(first).into_owned()))
+        }) else {
+            return Ok(None);
+        };
+        let stops = match first.trim() {
+            "#!/bin/sh" | "#! /bin/sh" => false,
+            "#!/bin/sh -e" | "#! /bin/sh -e" => true,
+            _ => return Ok(None),
+        };
+        let Some(list) = self.text_of(&path) else { return Ok(None) };
+        let kept = |name: &str| name.starts_with("DPKG_") || name == "DEBCONF_REDIR";
+        let inherited =
+            self.variables.iter().filter(|(name, _)| kept(name)).map(|(n, v)| (n.clone(), v.clone())).collect();
+        let variables = std::mem::replace(&mut self.variables, inherited);
+        let functions = std::mem::take(&mut self.functions);
+        let arguments = words.iter().map(|w| (*w).to_owned()).collect();
+        let arguments = std::mem::replace(&mut self.arguments, arguments);
+        let program = std::mem::replace(&mut self.program, path);
+        let stops = std::mem::replace(&mut self.stops_at_failure, stops);
+        let asking = std::mem::replace(&mut self.asking, false);
+        self.calls += 1;
+        let status = self.subshell(&list);
+        self.calls -= 1;
+        (self.variables, self.functions, self.arguments, self.program) = (variables, functions, arguments, program);
+        (self.stops_at_failure, self.asking) = (stops, asking);
+        status.map(Some)
+    }
+
+    fn text_of(&mut self, path: &str) -> Option<super::syntax::List> {
+        let text = String::from_utf8_lossy(self.scene.tree.read(path.as_bytes())?).into_owned();
+        if self.calls >= MOST_CALLS || text.contains(BLOCK) {
+            return None;
+        }
+        let program = super::parse::parse(&text, self.line, self.documents.len(), false).ok()?;
+        self.documents.extend(program.documents);
+        Some(program.list)
     }
 
     /// A command with no output that is taken to succeed.
@@ -128,16 +239,6 @@ impl Shell<'_, '_> {
                     return Some(Next(Some(false)));
                 }
                 self.arguments.drain(..many);
-                Next(Some(true))
-            }
-            ("export" | "readonly" | "local" | "declare", words) => {
-                for word in words {
-                    if let Some((name, value)) = word.split_once('=') {
-                        self.variables.insert(name.to_owned(), Some(value.to_owned()));
-                    } else if name == "local" {
-                        self.variables.insert((*word).to_owned(), Some(String::new()));
-                    }
-                }
                 Next(Some(true))
             }
             ("unset", words) => {
@@ -238,10 +339,22 @@ impl Shell<'_, '_> {
                         }
                         good
                     }
-                    ["unmask" | "update-state" | "purge", ..] => good,
+                    ["update-state", units @ ..] => {
+                        for unit in units {
+                            self.scene.snippet(&Snippet::Note((*unit).to_owned(), user))?;
+                        }
+                        good
+                    }
+                    ["unmask" | "purge", ..] => good,
                     // Nothing was said of a unit that is new.
                     ["was-enabled", ..] => good,
-                    ["debian-installed", ..] => Ok(Some(Some(false))),
+                    ["debian-installed", unit] => Ok(Some(Some(services::noted(self.scene.tree, unit, user)))),
+                    ["disable", units @ ..] => {
+                        for unit in units {
+                            services::disable(self.scene.tree, unit, user)?;
+                        }
+                        good
+                    }
                     _ => Ok(None),
                 }
             }
@@ -264,6 +377,24 @@ impl Shell<'_, '_> {
                 }
                 good
             }
+            // What these ask for is done at the end, or by nobody.
+            ("dpkg-trigger", words)
+                if words.iter().all(|w| {
+                    w.starts_with("--no-await") || matches!(*w, "ldconfig" | "update-initramfs" | "man-db")
+                }) =>
+            {
+                good
+            }
+            // Caches of what is not there.
+            (compiles, [dir]) if compiles.ends_with("/glib-compile-schemas") || compiles == "glib-compile-schemas" => {
+                let any = self.scene.tree.names(dir.as_bytes()).iter().any(|name| name.ends_with(b".gschema.xml"));
+                if any { Ok(None) } else { good }
+            }
+            (queries, [dir]) if queries.ends_with("/gio-querymodules") && !self.scene.tree.exists(dir.as_bytes()) => {
+                good
+            }
+            // Scripts run where these are mounted.
+            ("mountpoint", ["-q", "/proc" | "/sys" | "/dev"]) => good,
             ("ucfr", _) => good,
             ("ucf", words) => self.ucf(words),
             _ => Ok(None),
@@ -281,117 +412,6 @@ impl Shell<'_, '_> {
             self.scene.tree.write(b"/etc/shells", format!("{text}{shell}\n").into_bytes())?;
         }
         Ok(())
-    }
-
-    fn alternatives(&mut self, words: &[&str]) -> Result<Option<Status>, Failure> {
-        let options = words.iter().take_while(|w| matches!(**w, "--quiet" | "--force" | "--skip-auto")).count();
-        match words.get(options..).unwrap_or_default() {
-            ["--install", rest @ ..] => {
-                let words: Vec<String> = rest.iter().map(|w| (*w).to_owned()).collect();
-                self.scene.admin.alternatives.install(&words)?;
-                Ok(Some(Some(true)))
-            }
-            ["--remove", name, path] => {
-                self.scene.admin.alternatives.remove(name, path);
-                Ok(Some(Some(true)))
-            }
-            ["--remove-all", name] => Ok((!self.scene.admin.alternatives.has(name)).then_some(Some(true))),
-            ["--auto", _] => Ok(Some(Some(true))),
-            ["--display" | "--query" | "--list", name] if !self.scene.admin.alternatives.has(name) => {
-                Ok(Some(Some(false)))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    fn override_command(&mut self, words: &[&str]) -> Result<Option<Status>, Failure> {
-        let known = |w: &&str| matches!(*w, "--quiet" | "--force" | "--force-all" | "--force-statoverride-add");
-        let update = words.contains(&"--update");
-        let words: Vec<&str> = words.iter().copied().filter(|w| !known(w) && *w != "--update").collect();
-        let database = self.scene.tree.read(b"/var/lib/dpkg/statoverride").unwrap_or_default();
-        let database = String::from_utf8_lossy(database).into_owned();
-        match words.as_slice() {
-            ["--list", path] => {
-                let line = database.lines().find(|line| line.split(' ').next_back() == Some(path));
-                if let Some(line) = line {
-                    self.print(Some(&format!("{line}\n")));
-                }
-                Ok(Some(Some(line.is_some())))
-            }
-            ["--add", user, group, mode, path] if update => {
-                let Ok(mode) = u32::from_str_radix(mode, 8) else { return Ok(None) };
-                let wish = Wish { path: (*path).to_owned(), mode, owner: format!("{user}:{group}") };
-                self.scene.set_override(&wish)?;
-                Ok(Some(Some(true)))
-            }
-            ["--remove", path] if !database.lines().any(|line| line.ends_with(&format!(" {path}"))) => {
-                Ok(Some(Some(false)))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    fn divert_command(&mut self, words: &[&str]) -> Result<Option<Status>, Failure> {
-        let (mut package, mut to, mut rename, mut verb, mut rest) = (None, None, false, "--add", Vec::new());
-        let mut all = words.iter();
-        while let Some(word) = all.next() {
-            match *word {
-                "--package" => package = all.next().copied(),
-                "--divert" => to = all.next().copied(),
-                "--rename" => rename = true,
-                "--no-rename" => rename = false,
-                "--quiet" => {}
-                "--add" | "--remove" | "--list" | "--truename" => verb = word,
-                word if word.starts_with("--") => return Ok(None),
-                path => rest.push(path),
-            }
-        }
-        let [from] = rest.as_slice() else { return Ok(None) };
-        let diverted = self.scene.admin.diversions.contains_key(from.as_bytes());
-        match (verb, package, to) {
-            ("--add", Some(package), Some(to)) if package == self.scene.package && !diverted => {
-                self.scene.effect(&Effect::Divert((*from).to_owned(), to.to_owned()), &super::super::script::read(b""))?;
-                // dpkg-divert moves what another package brought, never the package's own.
-                let there = self.scene.tree.get(from.as_bytes()).is_some();
-                if there && (!rename || self.kind == "postinst") {
-                    return Ok(if rename { None } else { Some(Some(true)) });
-                }
-                if there {
-                    self.scene.tree.rename(from.as_bytes(), to.as_bytes())?;
-                }
-                Ok(Some(Some(true)))
-            }
-            ("--remove", ..) if !diverted => Ok(Some(Some(true))),
-            ("--list", ..) if !diverted => Ok(Some(Some(true))),
-            ("--truename", ..) if !diverted => {
-                self.print(Some(&format!("{from}\n")));
-                Ok(Some(Some(true)))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// ucf(1) where the file is new: it is copied.
-    fn ucf(&mut self, words: &[&str]) -> Result<Option<Status>, Failure> {
-        let mut paths = Vec::new();
-        let mut all = words.iter();
-        while let Some(word) = all.next() {
-            match *word {
-                "--three-way" | "--debconf-ok" | "-d" | "--debug" => {}
-                "--sum-file" | "--src-dir" | "--state-dir" => {
-                    all.next();
-                }
-                word if word.starts_with("--sum-file=") || word.starts_with("--src-dir=") => {}
-                word if word.starts_with('-') => return Ok(None),
-                path => paths.push(path),
-            }
-        }
-        let [from, to] = paths.as_slice() else { return Ok(None) };
-        if self.scene.tree.exists(to.as_bytes()) {
-            return Ok(None);
-        }
-        self.scene.copy(from, to, true)?;
-        Ok(Some(Some(true)))
     }
 }
 

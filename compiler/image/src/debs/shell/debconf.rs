@@ -51,8 +51,11 @@ impl Shell<'_, '_> {
         };
         let answers = &mut self.scene.admin.answers;
         match (name, words.as_slice()) {
-            ("db_version" | "db_capb" | "db_title" | "db_settitle" | "db_subst" | "db_stop" | "db_purge" | "db_beginblock"
-            | "db_endblock" | "db_progress" | "db_info", _) => {
+            (
+                "db_version" | "db_capb" | "db_title" | "db_settitle" | "db_subst" | "db_stop" | "db_purge"
+                | "db_beginblock" | "db_endblock" | "db_progress" | "db_info",
+                _,
+            ) => {
                 ret(Some(String::new()));
                 Some(Some(true))
             }

@@ -12,8 +12,20 @@ const LONGEST: usize = 1 << 20;
 
 /// Variables that a script finds in its environment, with values that differ.
 const ENVIRONMENT: [&str; 14] = [
-    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "PWD", "OLDPWD", "TERM", "LANG", "LC_ALL", "LANGUAGE", "TZ",
-    "DEBIAN_FRONTEND", "DPKG_RUNNING_VERSION",
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "PWD",
+    "OLDPWD",
+    "TERM",
+    "LANG",
+    "LC_ALL",
+    "LANGUAGE",
+    "TZ",
+    "DEBIAN_FRONTEND",
+    "DPKG_RUNNING_VERSION",
 ];
 
 #[derive(Default)]
@@ -126,7 +138,7 @@ impl Shell<'_, '_> {
     fn variable(&self, name: &str) -> Option<Option<String>> {
         if let Ok(number) = name.parse::<usize>() {
             return match number {
-                0 => Some(Some(format!("/var/lib/dpkg/info/{}.{}", self.scene.package, self.kind))),
+                0 => Some(Some(self.program.clone())),
                 n => self.arguments.get(n - 1).cloned().map(Some),
             };
         }
@@ -190,10 +202,13 @@ impl Shell<'_, '_> {
     /// `$(…)`: what the commands print.
     fn substitute(&mut self, source: &str) -> Option<String> {
         self.calls += 1;
-        let program = if self.calls > super::run::MOST_CALLS { None } else { parse::parse(source, self.line).ok() };
-        let program = program.filter(|p| p.documents.is_empty());
-        if program.is_none() {
-            self.strange(self.line);
+        let many = self.documents.len();
+        let program =
+            if self.calls > super::run::MOST_CALLS { None } else { parse::parse(source, self.line, many, false).ok() };
+        match &program {
+            Some(program) => self.documents.extend(program.documents.iter().cloned()),
+            // What cannot be read could do anything.
+            None => _ = self.strange(self.line),
         }
         let printed = program.and_then(|program| {
             self.output.push(Some(String::new()));

@@ -93,7 +93,8 @@ impl Shell<'_, '_> {
         let (mut mode, mut rest) = (None, Vec::new());
         let mut all = words.iter();
         while let Some(word) = all.next() {
-            let given = match word.strip_prefix("--mode=").or_else(|| word.strip_prefix("-m").filter(|m| !m.is_empty())) {
+            let given = match word.strip_prefix("--mode=").or_else(|| word.strip_prefix("-m").filter(|m| !m.is_empty()))
+            {
                 Some(value) => Some(value),
                 None if matches!(*word, "-m" | "--mode") => all.next().copied(),
                 None => None,
@@ -174,7 +175,9 @@ impl Shell<'_, '_> {
         if !parents && !parent.is_empty() && !self.is_directory(&parent) {
             return Ok(Some(Some(false)));
         }
-        let Some(bytes) = (if *from == "/dev/null" { Some(Vec::new()) } else { self.bytes(from) }) else { return Ok(None) };
+        let Some(bytes) = (if *from == "/dev/null" { Some(Vec::new()) } else { self.bytes(from) }) else {
+            return Ok(None);
+        };
         self.scene.tree.remove(to.as_bytes())?;
         let node = self.scene.tree.write(to.as_bytes(), bytes)?;
         node.mode = mode;

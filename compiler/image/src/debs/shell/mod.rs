@@ -3,7 +3,7 @@
 //! started. Whatever is not known on the way that is taken — a command, an option, a value on which something depends —
 //! is noted with its line, and the script counts as not recognised (E0560): nothing is passed over.
 //!
-//! `syntax`, `parse`: the grammar. `expand`: words. `run`: control flow. `commands`, `files`, `users`, `debconf`: what
+//! `syntax`, `parse`, `words`: the grammar. `expand`: words. `run`: control flow. `commands` and the others: what
 //! commands do.
 
 use std::collections::BTreeMap;
@@ -16,6 +16,7 @@ use super::script::Snippet;
 mod apache;
 mod commands;
 mod debconf;
+mod dpkg;
 mod expand;
 mod files;
 mod parse;
@@ -26,6 +27,7 @@ mod test;
 mod tests;
 mod text;
 mod users;
+mod words;
 
 pub(super) use debconf::Answers;
 
@@ -40,6 +42,8 @@ pub(super) struct Input<'a> {
     pub blocks: &'a [Vec<Snippet>],
     /// `preinst`, `postinst` or `config`.
     pub kind: &'a str,
+    /// The package's.
+    pub architecture: &'a str,
 }
 
 /// Lines that are not understood: number, counted from one, and text.
@@ -64,7 +68,7 @@ pub(super) fn follow(input: &Input<'_>, scene: &mut Scene<'_>) -> Result<Unknown
         let many = lines.iter().enumerate().filter(|(_, l)| !l.trim().is_empty() && !l.starts_with(BLOCK));
         return Ok(many.map(|(at, line)| (at + 1, line.trim().to_owned())).collect());
     }
-    let program = match parse::parse(input.text, 1) {
+    let program = match parse::parse(input.text, 1, 0, true) {
         Ok(program) => program,
         Err(refused) => {
             let line = lines.get(refused.line.saturating_sub(1)).copied().unwrap_or_default();
@@ -78,10 +82,13 @@ pub(super) fn follow(input: &Input<'_>, scene: &mut Scene<'_>) -> Result<Unknown
         blocks: input.blocks,
         kind: input.kind,
         lines: &lines,
-        documents: &program.documents,
+        documents: program.documents.clone(),
+        program: format!("/var/lib/dpkg/info/{name}.{}", input.kind),
         variables: BTreeMap::from([
             variable("DPKG_MAINTSCRIPT_PACKAGE", &name),
             variable("DPKG_MAINTSCRIPT_NAME", input.kind),
+            variable("DPKG_MAINTSCRIPT_ARCH", input.architecture),
+            variable("DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT", "1"),
             variable("DPKG_ROOT", ""),
             variable("DEBCONF_REDIR", ""),
         ]),
@@ -115,7 +122,9 @@ struct Shell<'a, 'b> {
     blocks: &'a [Vec<Snippet>],
     kind: &'a str,
     lines: &'a [&'a str],
-    documents: &'a [syntax::Word],
+    documents: Vec<syntax::Word>,
+    /// `$0`
+    program: String,
     /// None: a value that is not known.
     variables: BTreeMap<String, Option<String>>,
     arguments: Vec<String>,

@@ -1,16 +1,17 @@
 //! Reading the shell's grammar. What is not known is refused with its line, never passed over.
 
-use super::syntax::{Command, List, Parameter, Part, Pipeline, Program, Redirect, RedirectKind, Refused, Statement, What, Word};
+use super::syntax::{Command, List, Part, Pipeline, Program, Redirect, RedirectKind, Refused, Statement, What, Word};
 
 /// Deepest nesting of commands and of expansions; maintainer scripts stay below ten.
-const DEEPEST: usize = 40;
+pub(super) const DEEPEST: usize = 40;
 /// Largest script that is read, in characters.
 const LARGEST: usize = 256 << 10;
 
-/// Parses a script; lines are counted from `line`.
-pub(super) fn parse(text: &str, line: usize) -> Result<Program, Refused> {
+/// Parses a script; lines are counted from `line`, here-documents from `first`. Where `counts` is not set, everything
+/// stands at that line: it is another text than the one that is quoted.
+pub(super) fn parse(text: &str, line: usize, first: usize, counts: bool) -> Result<Program, Refused> {
     let chars: Vec<char> = text.chars().collect();
-    let mut parser = Parser { chars, at: 0, line, depth: 0, documents: Vec::new(), pending: Vec::new() };
+    let mut parser = Parser { chars, at: 0, line, counts, depth: 0, documents: Vec::new(), first, pending: Vec::new() };
     if parser.chars.len() > LARGEST {
         return parser.refuse();
     }
@@ -21,41 +22,44 @@ pub(super) fn parse(text: &str, line: usize) -> Result<Program, Refused> {
     Ok(Program { list, documents: parser.documents })
 }
 
-struct Parser {
-    chars: Vec<char>,
-    at: usize,
-    line: usize,
-    depth: usize,
-    documents: Vec<Word>,
+pub(super) struct Parser {
+    pub(super) chars: Vec<char>,
+    pub(super) at: usize,
+    pub(super) line: usize,
+    pub(super) counts: bool,
+    pub(super) depth: usize,
+    pub(super) documents: Vec<Word>,
+    /// Number of the first of them.
+    pub(super) first: usize,
     /// Here-documents whose text starts at the next line: number, end, `<<-`, quoted.
-    pending: Vec<(usize, String, bool, bool)>,
+    pub(super) pending: Vec<(usize, String, bool, bool)>,
 }
 
-type Parsed<T> = Result<T, Refused>;
+pub(super) type Parsed<T> = Result<T, Refused>;
 
 impl Parser {
-    fn refuse<T>(&self) -> Parsed<T> {
+    pub(super) fn refuse<T>(&self) -> Parsed<T> {
         Err(Refused { line: self.line })
     }
 
-    fn peek(&self) -> Option<char> {
+    pub(super) fn peek(&self) -> Option<char> {
         self.chars.get(self.at).copied()
     }
 
-    fn ahead(&self, text: &str) -> bool {
+    pub(super) fn ahead(&self, text: &str) -> bool {
         text.chars().enumerate().all(|(i, c)| self.chars.get(self.at + i) == Some(&c))
     }
 
-    fn next(&mut self) -> Option<char> {
+    pub(super) fn next(&mut self) -> Option<char> {
         let c = self.peek()?;
         self.at += 1;
         if c == '\n' {
-            self.line += 1;
+            self.line += usize::from(self.counts);
         }
         Some(c)
     }
 
-    fn eat(&mut self, text: &str) -> bool {
+    pub(super) fn eat(&mut self, text: &str) -> bool {
         let ahead = self.ahead(text);
         if ahead {
             self.at += text.chars().count();
@@ -68,7 +72,7 @@ impl Parser {
         loop {
             if self.ahead("\\\n") {
                 self.at += 2;
-                self.line += 1;
+                self.line += usize::from(self.counts);
             } else if self.peek().is_some_and(|c| c == ' ' || c == '\t' || c == '\r') {
                 self.at += 1;
             } else if self.peek() == Some('#') {
@@ -111,7 +115,7 @@ impl Parser {
                 text.push('\n');
             }
             let word = if quoted { vec![Part::Text(text, true)] } else { self.inside(&text)? };
-            if let Some(place) = self.documents.get_mut(number) {
+            if let Some(place) = self.documents.get_mut(number - self.first) {
                 *place = word;
             }
         }
@@ -121,8 +125,16 @@ impl Parser {
     /// A here-document's text with its expansions.
     fn inside(&self, text: &str) -> Parsed<Word> {
         let chars = text.chars().collect();
-        let mut inner =
-            Parser { chars, at: 0, line: self.line, depth: self.depth + 1, documents: Vec::new(), pending: Vec::new() };
+        let mut inner = Parser {
+            chars,
+            at: 0,
+            line: self.line,
+            counts: false,
+            depth: self.depth + 1,
+            documents: Vec::new(),
+            first: 0,
+            pending: Vec::new(),
+        };
         let mut word = Vec::new();
         inner.quoted(&mut word, None)?;
         Ok(word)
@@ -332,7 +344,7 @@ impl Parser {
         if name.is_empty() { self.refuse() } else { Ok(What::For(name, words, body)) }
     }
 
-    fn name(&mut self) -> String {
+    pub(super) fn name(&mut self) -> String {
         let mut out = String::new();
         while let Some(c) = self.peek().filter(|c| c.is_ascii_alphanumeric() || *c == '_') {
             out.push(c);
@@ -413,7 +425,7 @@ impl Parser {
                     quoted |= quote;
                 }
                 self.documents.push(Vec::new());
-                let number = self.documents.len() - 1;
+                let number = self.first + self.documents.len() - 1;
                 self.pending.push((number, end, operator == "<<-", quoted));
                 RedirectKind::Here(number)
             }
@@ -423,200 +435,6 @@ impl Parser {
             _ => RedirectKind::To(word),
         };
         Ok(Some(Redirect { fd: digits.parse().ok(), kind }))
-    }
-
-    /// One word; none where an operator or the end stands.
-    fn word(&mut self) -> Parsed<Option<Word>> {
-        let mut out = Vec::new();
-        let start = self.at;
-        while let Some(c) = self.peek() {
-            match c {
-                c if c.is_whitespace() || ";&|()<>".contains(c) => break,
-                '\\' => {
-                    self.at += 1;
-                    match self.next() {
-                        Some('\n') => {}
-                        Some(c) => out.push(Part::Text(c.to_string(), true)),
-                        None => return self.refuse(),
-                    }
-                }
-                '\'' => {
-                    self.at += 1;
-                    let mut text = String::new();
-                    loop {
-                        match self.next() {
-                            Some('\'') => break,
-                            Some(c) => text.push(c),
-                            None => return self.refuse(),
-                        }
-                    }
-                    out.push(Part::Text(text, true));
-                }
-                '"' => {
-                    self.at += 1;
-                    out.push(Part::Text(String::new(), true));
-                    self.quoted(&mut out, Some('"'))?;
-                }
-                '$' | '`' => out.push(self.expansion(false)?),
-                _ => {
-                    self.at += 1;
-                    match out.last_mut() {
-                        Some(Part::Text(text, false)) => text.push(c),
-                        _ => out.push(Part::Text(c.to_string(), false)),
-                    }
-                }
-            }
-        }
-        Ok((self.at > start).then_some(out))
-    }
-
-    /// Text in double quotes, up to `end`, or all that is left.
-    fn quoted(&mut self, out: &mut Word, end: Option<char>) -> Parsed<()> {
-        let mut text = String::new();
-        loop {
-            match self.peek() {
-                None if end.is_none() => break,
-                None => return self.refuse(),
-                c if c == end => {
-                    self.at += 1;
-                    break;
-                }
-                Some('\\') => {
-                    self.at += 1;
-                    match self.next() {
-                        Some('\n') => {}
-                        Some(c) if "$`\\".contains(c) || Some(c) == end => text.push(c),
-                        Some(c) => text.extend(['\\', c]),
-                        None => text.push('\\'),
-                    }
-                }
-                Some('$' | '`') => {
-                    out.push(Part::Text(std::mem::take(&mut text), true));
-                    out.push(self.expansion(true)?);
-                }
-                Some(c) => {
-                    self.next();
-                    text.push(c);
-                }
-            }
-        }
-        out.push(Part::Text(text, true));
-        Ok(())
-    }
-
-    /// What follows a `$` or a backquote.
-    fn expansion(&mut self, quoted: bool) -> Parsed<Part> {
-        if self.eat("`") {
-            let mut text = String::new();
-            loop {
-                match self.next() {
-                    Some('`') => return Ok(Part::Command(text, quoted)),
-                    Some('\\') => text.extend(self.next()),
-                    Some(c) => text.push(c),
-                    None => return self.refuse(),
-                }
-            }
-        }
-        self.at += 1;
-        if self.ahead("((") {
-            self.balanced()?;
-            return Ok(Part::Unknown);
-        }
-        if self.ahead("(") {
-            return Ok(Part::Command(self.balanced()?, quoted));
-        }
-        if self.eat("{") {
-            return self.braces(quoted);
-        }
-        let name = match self.peek() {
-            Some(c) if c.is_ascii_alphabetic() || c == '_' => self.name(),
-            Some(c) if c.is_ascii_digit() || "@*#?$!-".contains(c) => {
-                self.at += 1;
-                c.to_string()
-            }
-            _ => return Ok(Part::Text("$".into(), quoted)),
-        };
-        Ok(Part::Parameter(Parameter { name, change: None }, quoted))
-    }
-
-    /// The text between a parenthesis, which stands here, and its partner.
-    fn balanced(&mut self) -> Parsed<String> {
-        let (mut open, mut quote, mut text) = (0usize, None, String::new());
-        while let Some(c) = self.next() {
-            match (quote, c) {
-                (_, '\\') if quote != Some('\'') => {
-                    text.push(c);
-                    text.extend(self.next());
-                    continue;
-                }
-                (Some(q), c) if q == c => quote = None,
-                (None, '\'' | '"') => quote = Some(c),
-                (None, '(') => open += 1,
-                (None, ')') => {
-                    open -= 1;
-                    if open == 0 {
-                        return Ok(text.get(1..).unwrap_or_default().to_owned());
-                    }
-                }
-                _ => {}
-            }
-            text.push(c);
-        }
-        self.refuse()
-    }
-
-    fn braces(&mut self, quoted: bool) -> Parsed<Part> {
-        self.depth += 1;
-        if self.depth > DEEPEST {
-            return self.refuse();
-        }
-        let mut name = self.name();
-        if name.is_empty() {
-            match self.next() {
-                Some(c) if "@*#?$!-".contains(c) => name.push(c),
-                _ => return self.refuse(),
-            }
-        }
-        let operators = [":-", ":=", ":+", ":?", "##", "%%", "-", "=", "+", "?", "#", "%"];
-        let operator = operators.into_iter().find(|op| self.ahead(op));
-        let mut change = None;
-        if let Some(operator) = operator {
-            self.eat(operator);
-            let mut word = Vec::new();
-            loop {
-                match self.peek() {
-                    Some('}') => break,
-                    Some('"') => {
-                        self.at += 1;
-                        self.quoted(&mut word, Some('"'))?;
-                    }
-                    Some('\'') if !quoted => {
-                        self.at += 1;
-                        let mut text = String::new();
-                        while let Some(c) = self.next().filter(|c| *c != '\'') {
-                            text.push(c);
-                        }
-                        word.push(Part::Text(text, true));
-                    }
-                    Some('$' | '`') => word.push(self.expansion(quoted)?),
-                    Some('\\') => {
-                        self.at += 1;
-                        word.extend(self.next().map(|c| Part::Text(c.to_string(), true)));
-                    }
-                    Some(c) => {
-                        self.next();
-                        word.push(Part::Text(c.to_string(), quoted && !"#%".contains(operator.get(..1).unwrap_or(""))));
-                    }
-                    None => return self.refuse(),
-                }
-            }
-            change = Some((operator.to_owned(), word));
-        }
-        if !self.eat("}") {
-            return self.refuse();
-        }
-        self.depth -= 1;
-        Ok(Part::Parameter(Parameter { name, change }, quoted))
     }
 }
 

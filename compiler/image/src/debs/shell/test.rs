@@ -84,7 +84,8 @@ impl Shell<'_, '_> {
             "-ge" => numbers()?.0 >= numbers()?.1,
             "-ef" => {
                 let tree = &self.scene.tree;
-                tree.exists(left.as_bytes()) && tree.follow(left.as_bytes()).ok()? == tree.follow(right.as_bytes()).ok()?
+                tree.exists(left.as_bytes())
+                    && tree.follow(left.as_bytes()).ok()? == tree.follow(right.as_bytes()).ok()?
             }
             _ => return None,
         })

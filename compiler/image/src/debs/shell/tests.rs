@@ -10,9 +10,11 @@ use super::*;
 /// What a script leaves of a small tree, and what is not understood.
 fn run(text: &str, tree: &mut Tree) -> Result<Unknown, String> {
     let mut admin = Admin::default();
-    admin.answers.templates(b"Template: p/port\nType: string\nDefault: 80\n\nTemplate: p/on\nType: boolean\nDefault: true\n");
+    admin
+        .answers
+        .templates(b"Template: p/port\nType: string\nDefault: 80\n\nTemplate: p/on\nType: boolean\nDefault: true\n");
     let mut scene = Scene { tree, admin: &mut admin, arch: Arch::X86_64, package: "p" };
-    follow(&Input { text, blocks: &[], kind: "postinst" }, &mut scene).map_err(|e| e.message)
+    follow(&Input { text, blocks: &[], kind: "postinst", architecture: "amd64" }, &mut scene).map_err(|e| e.message)
 }
 
 fn tree() -> Tree {
@@ -72,10 +74,13 @@ fn what_is_not_known_is_never_passed_over() {
     assert_eq!(lines("for x in $(date); do mkdir /$x; done\n"), [1]);
     assert_eq!(lines("while frob; do mkdir /x; done\n"), [1]);
     assert_eq!(lines("mkdir /x \\\n  --frob\n"), [1]);
+    assert_eq!(lines("echo() { mkdir /x; }\nif uname -r; then echo; fi\n"), [1]);
     // Other languages, other grammars, cut-off scripts.
     assert_eq!(lines("#!/usr/bin/perl\nunlink '/x';\n"), [1, 2]);
     assert_eq!(lines("#!/bin/bash\nmkdir /x &> /dev/null\n").len(), 2);
-    for broken in ["if true; then\n", "case x in\n a) true\n", "echo 'x\n", "x=$(echo\n", "{ true\n", "cat <<E\nx\n", "a ) b\n"] {
+    for broken in
+        ["if true; then\n", "case x in\n a) true\n", "echo 'x\n", "x=$(echo\n", "{ true\n", "cat <<E\nx\n", "a ) b\n"]
+    {
         assert!(!lines(broken).is_empty(), "{broken}");
     }
 }
@@ -84,7 +89,10 @@ fn what_is_not_known_is_never_passed_over() {
 fn a_script_that_fails_is_not_understood() {
     assert!(run("set -e\nchown nobody-here /etc/a.conf\n", &mut tree()).unwrap_err().contains("nobody-here"));
     assert_eq!(lines("set -e\nfalse\n"), [0]);
-    assert_eq!(lines("set -e\nfalse || true\n[ -e /none ] && frob\nif false; then frob; fi\n! true\n"), [] as [usize; 0]);
+    assert_eq!(
+        lines("set -e\nfalse || true\n[ -e /none ] && frob\nif false; then frob; fi\n! true\n"),
+        [] as [usize; 0]
+    );
     assert_eq!(lines("exit 1\n"), [0]);
 }
 
@@ -140,8 +148,15 @@ fn commands_change_the_tree() {
     assert_eq!(tree.get(b"/var/log/x/a").unwrap().mode, 0o600);
     assert!(tree.get(b"/etc/b.conf").is_none() && tree.exists(b"/yes") && tree.names(b"/tmp").is_empty());
     let moved = tree.get(b"/etc/d.conf").unwrap();
-    assert_eq!((moved.mode, moved.uid, moved.gid, text(&tree, "/etc/d.conf").unwrap().as_str()), (0o640, 33, 4, "one\ntwo\n"));
-    assert!(text(&tree, "/etc/passwd").unwrap().ends_with("u:x:100:100:U:/var/lib/u:/usr/sbin/nologin\nv:x:999:999::/d:/bin/false\n"));
+    assert_eq!(
+        (moved.mode, moved.uid, moved.gid, text(&tree, "/etc/d.conf").unwrap().as_str()),
+        (0o640, 33, 4, "one\ntwo\n")
+    );
+    assert!(
+        text(&tree, "/etc/passwd")
+            .unwrap()
+            .ends_with("u:x:100:100:U:/var/lib/u:/usr/sbin/nologin\nv:x:999:999::/d:/bin/false\n")
+    );
     assert_eq!(text(&tree, "/etc/group").unwrap(), "root:x:0:\nadm:x:4:u\nwww:x:33:\ng:x:100:\nv:x:999:\n");
     assert_eq!(text(&tree, "/kv").unwrap(), "b c=a\n=d\n");
     assert_eq!(text(&tree, "/var/lib/dpkg/statoverride").unwrap(), "www adm 640 /etc/d.conf\n");

@@ -8,9 +8,40 @@ use super::{Shell, Status};
 
 /// Commands that change nothing, whatever their words are, and print something that is not worked out.
 const PURE: [&str; 34] = [
-    "grep", "egrep", "fgrep", "cut", "sort", "uniq", "head", "tail", "tr", "wc", "ls", "diff", "cmp", "md5sum",
-    "sha1sum", "sha256sum", "sha512sum", "date", "uname", "hostname", "expr", "seq", "pidof", "pgrep", "ps", "df", "du",
-    "stat", "readlink", "realpath", "getconf", "nproc", "locale", "ischroot",
+    "grep",
+    "egrep",
+    "fgrep",
+    "cut",
+    "sort",
+    "uniq",
+    "head",
+    "tail",
+    "tr",
+    "wc",
+    "ls",
+    "diff",
+    "cmp",
+    "md5sum",
+    "sha1sum",
+    "sha256sum",
+    "sha512sum",
+    "date",
+    "uname",
+    "hostname",
+    "expr",
+    "seq",
+    "pidof",
+    "pgrep",
+    "ps",
+    "df",
+    "du",
+    "stat",
+    "readlink",
+    "realpath",
+    "getconf",
+    "nproc",
+    "locale",
+    "ischroot",
 ];
 
 impl Shell<'_, '_> {
@@ -43,6 +74,7 @@ impl Shell<'_, '_> {
                 self.print(input.as_deref());
                 Some(Some(true))
             }
+            ("cat", Some(["/dev/null"])) => Some(Some(true)),
             ("cat", Some(paths)) if paths.iter().all(|p| p.starts_with('/')) => {
                 let all: Option<Vec<&[u8]>> = paths.iter().map(|p| self.scene.tree.read(p.as_bytes())).collect();
                 let there = paths.iter().all(|p| self.scene.tree.exists(p.as_bytes()));
@@ -133,15 +165,31 @@ impl Shell<'_, '_> {
                 Some(Some(true))
             }
             ("dpkg", Some(["--assert-multi-arch" | "--assert-support-predepends", ..])) => Some(Some(true)),
-            ("dpkg", Some(["-s" | "-L" | "-l" | "-S" | "--status" | "--search" | "--listfiles" | "--get-selections", ..]))
+            // A package that is not there at all.
+            ("dpkg", Some(["-s" | "-l" | "-L" | "--status" | "--listfiles", name]))
+            | ("dpkg-query", Some(["-W" | "--show" | "-s" | "-l", name]))
+            | ("dpkg-query", Some(["-W" | "--show", "-f" | "--showformat", _, name]))
+            | ("dpkg-query", Some(["-f", _, "-W", name]))
+                if !name.contains(['*', '?', '[']) && !self.has(name) =>
+            {
+                Some(Some(false))
+            }
+            (
+                "dpkg",
+                Some(["-s" | "-L" | "-l" | "-S" | "--status" | "--search" | "--listfiles" | "--get-selections", ..]),
+            )
             | ("dpkg-query", Some(_)) => {
                 self.print(None);
                 Some(None)
             }
             (name, _) if PURE.contains(&name) => {
                 // `sort -o` and `date -s` are the ones that could write.
-                let writes = words.iter().any(|w| w.as_deref().is_none_or(|w| w.starts_with("-o") || w.starts_with("-s")));
-                if matches!(name, "sort" | "date") && writes || name == "uniq" && words.len() > 1 || name == "hostname" && !words.is_empty() {
+                let writes =
+                    words.iter().any(|w| w.as_deref().is_none_or(|w| w.starts_with("-o") || w.starts_with("-s")));
+                if matches!(name, "sort" | "date") && writes
+                    || name == "uniq" && words.len() > 1
+                    || name == "hostname" && !words.is_empty()
+                {
                     return None;
                 }
                 self.print(None);
@@ -149,6 +197,10 @@ impl Shell<'_, '_> {
             }
             _ => None,
         }
+    }
+
+    fn has(&self, package: &str) -> bool {
+        self.scene.admin.selected.contains(package.split(':').next().unwrap_or_default())
     }
 
     /// Programs by name, in the tree; functions too.
@@ -185,7 +237,10 @@ impl Shell<'_, '_> {
     fn ls(&mut self, words: &[&str]) -> Status {
         let options: Vec<&&str> = words.iter().filter(|w| w.starts_with('-')).collect();
         let paths: Vec<&&str> = words.iter().filter(|w| !w.starts_with('-')).collect();
-        if !options.iter().all(|o| matches!(**o, "-1" | "-d" | "-1d")) || paths.is_empty() || paths.iter().any(|p| outside(p)) {
+        if !options.iter().all(|o| matches!(**o, "-1" | "-d" | "-1d"))
+            || paths.is_empty()
+            || paths.iter().any(|p| outside(p))
+        {
             self.print(None);
             return None;
         }
@@ -279,6 +334,7 @@ impl Shell<'_, '_> {
 
     /// `grep` for a plain text, perhaps at the start or end of a line, in files or in what comes in.
     fn grep(&mut self, words: &[&str]) -> Status {
+        let words: Vec<&str> = words.iter().map(|w| if *w == "--quiet" { "-q" } else { *w }).collect();
         let options: Vec<&&str> = words.iter().take_while(|w| w.starts_with('-')).collect();
         let fixed = options.iter().any(|o| o.contains('F'));
         if !options.iter().all(|o| o.trim_start_matches('-').chars().all(|c| "qsFxE".contains(c))) {
@@ -371,8 +427,20 @@ fn compare(left: &str, operator: &str, right: &str) -> Status {
     let newest = operator.ends_with("-nl");
     let order = match (left.is_empty(), right.is_empty()) {
         (true, true) => Equal,
-        (true, false) => if newest { Greater } else { Less },
-        (false, true) => if newest { Less } else { Greater },
+        (true, false) => {
+            if newest {
+                Greater
+            } else {
+                Less
+            }
+        }
+        (false, true) => {
+            if newest {
+                Less
+            } else {
+                Greater
+            }
+        }
         (false, false) => Version::parse(left).ok()?.cmp(&Version::parse(right).ok()?),
     };
     Some(match operator.trim_end_matches("-nl") {

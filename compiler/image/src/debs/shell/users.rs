@@ -69,14 +69,26 @@ impl Shell<'_, '_> {
     }
 
     fn adduser(&mut self, words: &[&str]) -> Done {
-        let values = ["--home", "--shell", "--gecos", "--comment", "--ingroup", "--uid", "--gid", "--firstuid", "--lastuid"];
+        let values =
+            ["--home", "--shell", "--gecos", "--comment", "--ingroup", "--uid", "--gid", "--firstuid", "--lastuid"];
         let flags = [
-            "--system", "--group", "--quiet", "-q", "--no-create-home", "--disabled-password", "--disabled-login",
-            "--force-badname", "--allow-badname", "--allow-bad-names", "--allow-all-names",
+            "--system",
+            "--group",
+            "--quiet",
+            "-q",
+            "--no-create-home",
+            "--disabled-password",
+            "--disabled-login",
+            "--force-badname",
+            "--allow-badname",
+            "--allow-bad-names",
+            "--allow-all-names",
         ];
         let Some(found) = options(words, &values, &flags) else { return Ok(None) };
         match found.names.as_slice() {
-            [user, group] if found.values.is_empty() && !found.has(&["--system", "--group"]) => self.member(user, group),
+            [user, group] if found.values.is_empty() && !found.has(&["--system", "--group"]) => {
+                self.member(user, group)
+            }
             [group] if found.has(&["--group"]) && !found.has(&["--system"]) && found.values.is_empty() => {
                 self.addgroup(&["--system", group])
             }
@@ -145,7 +157,9 @@ impl Shell<'_, '_> {
     }
 
     fn groupadd(&mut self, words: &[&str]) -> Done {
-        let Some(found) = options(words, &["-g", "--gid"], &["-r", "--system", "-f", "--force"]) else { return Ok(None) };
+        let Some(found) = options(words, &["-g", "--gid"], &["-r", "--system", "-f", "--force"]) else {
+            return Ok(None);
+        };
         let gid = match found.value(&["-g", "--gid"]).map(str::parse) {
             None => None,
             Some(Ok(gid)) => Some(gid),
@@ -164,8 +178,21 @@ impl Shell<'_, '_> {
     }
 
     fn useradd(&mut self, words: &[&str]) -> Done {
-        let values =
-            ["-d", "--home-dir", "--home", "-s", "--shell", "-g", "--gid", "-c", "--comment", "-u", "--uid", "-b", "--base-dir"];
+        let values = [
+            "-d",
+            "--home-dir",
+            "--home",
+            "-s",
+            "--shell",
+            "-g",
+            "--gid",
+            "-c",
+            "--comment",
+            "-u",
+            "--uid",
+            "-b",
+            "--base-dir",
+        ];
         let flags = ["-r", "--system", "-M", "--no-create-home", "-N", "--no-user-group", "-U", "--user-group"];
         let Some(found) = options(words, &values, &flags) else { return Ok(None) };
         let ([name], true, None) =
@@ -207,7 +234,9 @@ impl Shell<'_, '_> {
 
     fn usermod(&mut self, words: &[&str]) -> Done {
         match words {
-            ["-a", "-G", groups, user] | ["-aG", groups, user] | ["-G", groups, "-a", user]
+            ["-a", "-G", groups, user]
+            | ["-aG", groups, user]
+            | ["-G", groups, "-a", user]
             | ["--append", "--groups", groups, user] => {
                 for group in groups.split(',') {
                     self.member(user, group)?;
