@@ -39,6 +39,14 @@ fn one(scene: &mut Scene<'_>, words: &[String]) -> Result<bool, Failure> {
     if matches!(kind, "x" | "X" | "r" | "R" | "D!" | "r!" | "R!") || below("/proc") || below("/sys") || below("/dev") {
         return Ok(true);
     }
+    // Attributes of a file system and access lists: no layer of ours holds them.
+    if matches!(kind, "a" | "a+" | "A" | "A+" | "h" | "H" | "t" | "T") {
+        return Ok(true);
+    }
+    // What names the machine or its boot cannot be there yet; only these lines leave what is not there alone.
+    if path.contains('%') && matches!(kind, "z" | "Z" | "m" | "e") {
+        return Ok(true);
+    }
     if path.contains('%') || !path.starts_with('/') {
         return Ok(false);
     }
@@ -105,8 +113,6 @@ fn one(scene: &mut Scene<'_>, words: &[String]) -> Result<bool, Failure> {
             let source = if argument.is_empty() { format!("/usr/share/factory{path}") } else { argument };
             return Ok(there && kind == "C" || !scene.tree.exists(source.as_bytes()));
         }
-        // Attributes of a file system and access lists: no layer of ours holds them.
-        "a" | "a+" | "A" | "A+" | "h" | "H" | "t" | "T" => {}
         _ => return Ok(false),
     }
     Ok(true)
