@@ -28,7 +28,12 @@ fn append(tree: &mut Tree, path: &[u8], line: &str) -> Result<(), Failure> {
 
 /// `dpkg-statoverride --update --add`: the line of the database; the change itself is made by the caller.
 pub(super) fn stat_override(tree: &mut Tree, line: &str) -> Result<(), Failure> {
-    append(tree, b"/var/lib/dpkg/statoverride", line)
+    const DATABASE: &[u8] = b"/var/lib/dpkg/statoverride";
+    let before = String::from_utf8_lossy(&text(tree, DATABASE)).into_owned();
+    let mut lines: Vec<&str> = before.lines().chain([line]).collect();
+    // dpkg writes them in the order of its hash table.
+    lines.sort_by_key(|line| super::database::bin(line.splitn(4, ' ').nth(3).unwrap_or_default().as_bytes()));
+    tree.write(DATABASE, format!("{}\n", lines.join("\n")).into_bytes()).map(|_| ())
 }
 
 /// From which end free ids of the system's accounts are taken.
@@ -166,8 +171,10 @@ pub(super) fn shadow(tree: &mut Tree) -> Result<(), Failure> {
             let mut fields: Vec<&str> = line.split(':').collect();
             let name = fields.first().copied().unwrap_or_default();
             let hash = fields.get(1).copied().unwrap_or_default();
+            // Made by a script before this: adduser sets no password and no terms.
+            let (hash, tail) = if hash == "x" { ("!", format!("{day}::::::")) } else { (hash, tail.clone()) };
             let members =
-                if public == GROUP { format!(":{}", fields.last().copied().unwrap_or_default()) } else { tail.clone() };
+                if public == GROUP { format!(":{}", fields.last().copied().unwrap_or_default()) } else { tail };
             hidden.push_str(&format!("{name}:{hash}:{members}\n"));
             if let Some(field) = fields.get_mut(1) {
                 *field = "x";
