@@ -29,8 +29,8 @@ pub(super) fn create(scene: &mut Scene<'_>, name: &str) -> Result<(), Failure> {
 fn one(scene: &mut Scene<'_>, words: &[String]) -> Result<bool, Failure> {
     let field = |n: usize| words.get(n).map(String::as_str).filter(|w| *w != "-" && !w.is_empty());
     let (Some(kind), Some(path)) = (field(0), field(1)) else { return Ok(false) };
-    // Only at boot; failures that do not count.
-    if kind.contains('!') {
+    // Only at boot; or what a credential of the machine says, and an image has none.
+    if kind.contains(['!', '^']) {
         return Ok(true);
     }
     let kind = kind.trim_end_matches(['-', '=', '^', '~', '$', '?']);

@@ -293,11 +293,11 @@ impl Shell<'_, '_> {
         }
         let good = Ok(Some(Some(true)));
         match (program, words) {
-            ("dpkg-maintscript-helper", [verb, ..]) => match *verb {
-                // All of them look at what an older version left.
-                "supports" | "rm_conffile" | "mv_conffile" | "symlink_to_dir" | "dir_to_symlink" => good,
-                _ => Ok(None),
-            },
+            // All of them look at what an older version left.
+            (
+                "dpkg-maintscript-helper",
+                ["supports" | "rm_conffile" | "mv_conffile" | "symlink_to_dir" | "dir_to_symlink", ..],
+            ) => good,
             ("dpkg-statoverride", words) => self.override_command(words),
             ("dpkg-divert", words) => self.divert_command(words),
             ("update-alternatives", words) => self.alternatives(words),
@@ -323,8 +323,8 @@ impl Shell<'_, '_> {
                 good
             }
             ("systemd-machine-id-setup", []) => {
-                // Every container gets its own: this is what an image that has not started yet says.
-                self.scene.tree.write(b"/etc/machine-id", b"uninitialized\n".to_vec())?.mode = 0o444;
+                // Empty: a system that starts makes its own.
+                self.scene.tree.write(b"/etc/machine-id", Vec::new())?;
                 good
             }
             // The messages of a journal that no container keeps.

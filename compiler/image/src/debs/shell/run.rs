@@ -205,7 +205,7 @@ impl Shell<'_, '_> {
         }
         let flow = result?;
         for (path, append) in targets {
-            if !self.into_file(&path, append, &printed)? {
+            if !self.store(&path, append, &printed)? {
                 return Ok(Next(self.strange(command.line)));
             }
         }
@@ -246,7 +246,7 @@ impl Shell<'_, '_> {
         }
     }
 
-    fn into_file(&mut self, path: &str, append: bool, printed: &Printed) -> Result<bool, Failure> {
+    fn store(&mut self, path: &str, append: bool, printed: &Printed) -> Result<bool, Failure> {
         let before = match append && self.scene.tree.exists(path.as_bytes()) {
             true => match self.scene.tree.read(path.as_bytes()) {
                 Some(bytes) => bytes.to_vec(),

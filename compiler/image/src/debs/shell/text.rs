@@ -111,7 +111,7 @@ impl Shell<'_, '_> {
                 self.print(Some(&format!("{}\n", if dir.is_empty() { "/" } else { dir })));
                 Some(Some(true))
             }
-            ("which", Some([names @ ..])) => Some(self.which(names)),
+            ("which", Some(names)) => Some(self.which(names)),
             ("command", Some(["-v" | "-V", names @ ..])) | ("type" | "hash", Some(names)) => Some(self.which(names)),
             ("getent", Some([database @ ("passwd" | "group"), key])) => {
                 let line = self.account_line(database == &"group", key);
