@@ -15,10 +15,16 @@ pub fn modules() -> impl Iterator<Item = &'static str> {
     MODULES.iter().map(|(name, _)| *name)
 }
 
-/// `sha256:…` over names and texts of all modules and of the groups of system calls.
+/// Data that decides beside the modules.
+fn data() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let rules = [("reach.rules", plan::decide::keep::RULES), ("maintainer.txt", image::survey::MAINTAINER)];
+    image::debs::BUILT_IN.into_iter().chain(rules)
+}
+
+/// `sha256:…` over names and texts of all modules, effects and rules.
 pub fn digest() -> String {
     let mut hasher = Sha256::new();
-    for (name, text) in MODULES {
+    for (name, text) in MODULES.iter().copied().chain(data()) {
         hasher.update((name.len() as u64).to_le_bytes());
         hasher.update(name.as_bytes());
         hasher.update((text.len() as u64).to_le_bytes());

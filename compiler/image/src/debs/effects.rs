@@ -14,7 +14,7 @@ use diag::text::printable;
 use super::failure::Failure;
 
 /// Ours, by file name.
-const BUILT_IN: [(&str, &str); 3] = [
+pub const BUILT_IN: [(&str, &str); 3] = [
     ("essential.effects", include_str!("../../../../stdlib/modules/debian/effects/essential.effects")),
     ("python.effects", include_str!("../../../../stdlib/modules/debian/effects/python.effects")),
     ("servers.effects", include_str!("../../../../stdlib/modules/debian/effects/servers.effects")),

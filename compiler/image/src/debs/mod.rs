@@ -41,6 +41,7 @@ mod work;
 mod write;
 
 use apply::{Admin, Scene, Wanted};
+pub use effects::BUILT_IN;
 use effects::Effects;
 use failure::Failure;
 use package::Package;

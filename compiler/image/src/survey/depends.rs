@@ -92,8 +92,10 @@ fn importance(package: &dpkg::Package) -> usize {
     ranks.iter().position(|rank| *rank == priority).unwrap_or(ranks.len())
 }
 
-/// Whether maintainer scripts alone use the package: `stdlib/closure/maintainer.txt`.
+/// `stdlib/closure/maintainer.txt`.
+pub const MAINTAINER: &str = include_str!("../../../../stdlib/closure/maintainer.txt");
+
+/// Whether maintainer scripts alone use the package.
 fn maintainer(name: &str) -> bool {
-    let all = include_str!("../../../../stdlib/closure/maintainer.txt");
-    all.lines().any(|line| line == name)
+    MAINTAINER.lines().any(|line| line == name)
 }

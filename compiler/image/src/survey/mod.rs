@@ -23,6 +23,7 @@ use plan::path::ImagePath;
 use plan::platform::Platform;
 use plan::tree::{NodeKind, Tree};
 
+pub use depends::MAINTAINER;
 pub use inspect::Programs;
 
 /// Longest database file that is read, bytes (the `status` of a full desktop has some 5 MB).

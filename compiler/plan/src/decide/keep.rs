@@ -47,6 +47,7 @@ pub use accounts::wanted_ids;
 pub use families::{apk_directory, rpm_directory};
 pub use known::{ACCOUNT_FILES, dpkg_directory};
 pub use needs::{Dynamic, Inspect, MENTIONS, Start};
+pub use reach::RULES;
 
 /// Ids of new accounts that say `auto`, as the lock has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -167,7 +167,7 @@ impl<'a> Closure<'a> {
     pub fn take(&mut self, path: &ImagePath, reason: &Arc<Reason>, out: &mut Diagnostics) {
         // A link of the base that leads nowhere is nobody's loss.
         if let Ok(real) = self.need(path, reason) {
-            self.lean(&real, reason, out);
+            self.quietly(&real, reason, out);
         }
     }
 

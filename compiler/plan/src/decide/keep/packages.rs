@@ -56,7 +56,6 @@ pub(super) fn packages(input: &Input<'_>, index: &Index<'_>, needed: &Needed, ou
         }
     }
     for (path, reason) in needed {
-        // `/lib` is a link, but all packages of before the merge of /usr list it as their directory.
         if is_link_to_directory(index, path) {
             continue;
         }
@@ -98,14 +97,19 @@ pub(super) fn packages(input: &Input<'_>, index: &Index<'_>, needed: &Needed, ou
 
 /// A package that somebody wanted, and of which nothing is reached.
 fn added_for_nothing(name: &Spanned<String>, all: &[Package], verdicts: &[Verdict], out: &mut Diagnostics) {
-    // A metapackage has nothing that could be reached; its dependencies are what was wanted.
+    // What few others depend on is what somebody wanted who named a metapackage.
+    let dependents = |on: usize| all.iter().filter(|p| p.depends.iter().any(|d| d.met_by == Some(on))).count();
+    let kept = |at: &usize| verdicts.get(*at).is_some_and(|verdict| verdict.kept);
+    let brought =
+        |package: &Package| package.depends.iter().filter_map(|d| d.met_by).filter(kept).any(|on| dependents(on) < 5);
+    // It has nothing itself that could be reached.
     let documentation = [b"/usr/share/doc/".as_slice(), b"/usr/share/lintian/"];
     let leaf = |package: &Package, path: &ImagePath| {
         !package.paths.iter().any(|other| other != path && other.is_within(path))
             && !documentation.iter().any(|top| path.as_bytes().starts_with(top))
     };
     let real = |package: &Package| package.paths.iter().any(|path| leaf(package, path));
-    let named = |package: &Package| package.name == name.value && real(package);
+    let named = |package: &Package| package.name == name.value && real(package) && !brought(package);
     let mut of_name = all.iter().zip(verdicts).filter(|(package, _)| named(package)).peekable();
     if of_name.peek().is_some() && of_name.all(|(_, verdict)| !verdict.kept) {
         let shown = printable(&name.value);
@@ -121,7 +125,8 @@ fn added_for_nothing(name: &Spanned<String>, all: &[Package], verdicts: &[Verdic
     }
 }
 
-fn is_link_to_directory(index: &Index<'_>, path: &ImagePath) -> bool {
+/// `/lib` is a link, but all packages of before the merge of /usr list it as their directory.
+pub(super) fn is_link_to_directory(index: &Index<'_>, path: &ImagePath) -> bool {
     let link = index.tree.get(path).is_some_and(|node| matches!(node.kind, NodeKind::Symlink(_)));
     let end = || index.tree.resolve(path).ok().and_then(|(end, _)| index.tree.get(&end));
     link && end().is_some_and(Node::is_directory)

@@ -11,11 +11,14 @@ use lang::spec::{Closure as Far, Spec};
 
 use super::globs::Globs;
 use super::needs::Closure;
-use super::packages::Verdict;
+use super::packages::{Verdict, is_link_to_directory};
 use super::{Index, Input, known};
 use crate::path::ImagePath;
 use crate::reason::Reason;
 use crate::tree::NodeKind;
+
+/// `stdlib/closure/reach.rules`.
+pub const RULES: &str = include_str!("../../../../../stdlib/closure/reach.rules");
 
 /// How far dependencies are followed.
 pub(super) fn far(spec: &Spec) -> Far {
@@ -75,9 +78,9 @@ struct Compiled {
 
 /// The rules. A mistake in the file is a failing test of this module.
 fn rules() -> &'static [Compiled] {
-    static RULES: OnceLock<Vec<Compiled>> = OnceLock::new();
-    RULES.get_or_init(|| {
-        let all = parse(include_str!("../../../../../stdlib/closure/reach.rules")).unwrap_or_default();
+    static COMPILED: OnceLock<Vec<Compiled>> = OnceLock::new();
+    COMPILED.get_or_init(|| {
+        let all = parse(RULES).unwrap_or_default();
         let compiled =
             |rule: Rule| Compiled { when: set(&rule.when), except: set(&rule.except), keep: set(&rule.keep), rule };
         all.into_iter().map(compiled).collect()
@@ -129,7 +132,7 @@ fn set(globs: &[String]) -> GlobSet {
 pub(super) fn follow(closure: &mut Closure<'_>, input: &Input<'_>, index: &Index<'_>, out: &mut Diagnostics) {
     for (at, reason) in kept(input, index) {
         if let Some(name) = index.names.get(at) {
-            closure.lean(name, &reason, out);
+            closure.quietly(name, &reason, out);
         }
     }
     let mut fired = BTreeSet::new();
@@ -198,7 +201,7 @@ pub(super) fn owners(input: &Input<'_>, index: &Index<'_>) -> Vec<(usize, Arc<Re
     let globs = Globs::new(input.spec.files.keep.iter(), &mut Diagnostics::new()).over(index);
     let mut all = Vec::new();
     for (at, (name, owners)) in index.names.iter().zip(&index.owners).enumerate() {
-        if index.nodes.get(at).is_none_or(|node| node.is_directory()) {
+        if index.nodes.get(at).is_none_or(|node| node.is_directory()) || is_link_to_directory(index, name) {
             continue;
         }
         let line = globs.get(at).and_then(|lines| lines.first()).and_then(|line| input.spec.files.keep.get(*line));
@@ -219,7 +222,7 @@ mod tests {
 
     #[test]
     fn the_rules_are_whole() {
-        let all = parse(include_str!("../../../../../stdlib/closure/reach.rules")).unwrap();
+        let all = parse(RULES).unwrap();
         assert!(all.len() > 15, "{}", all.len());
         for glob in all.iter().flat_map(|rule| rule.when.iter().chain(&rule.keep).chain(&rule.except)) {
             assert!(glob.starts_with('/'), "{glob}");
