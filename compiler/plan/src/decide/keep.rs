@@ -91,16 +91,20 @@ pub fn keep(input: &Input<'_>) -> (Kept, Diagnostics) {
     if reach::by_files(input.spec) {
         reach::follow(&mut closure, input, &index, &mut out);
     }
-    // What was passed over and is needed all the same brings its package back.
+    let needed = closure.into_needed();
+    // With `closure="runtime"`: packages that were passed over and that a program of another needs all the same.
+    let mut missed = Vec::new();
     let verdicts = loop {
         let mut found = Diagnostics::new();
-        let verdicts = packages::packages(input, &index, closure.needed(), &mut found);
-        if !reach::at_run_time(input.spec) || !reach::prove(&mut closure, input, &index, &verdicts, &mut found) {
+        let verdicts = packages::packages(input, &index, &needed, &missed, &mut found);
+        let scratch = needs::Closure::new(input.facts, &overlay, input.inspect, &env);
+        let more = reach::missed(scratch, input, &index, &needed, &verdicts);
+        if more.is_empty() {
             out.extend(found);
             break verdicts;
         }
+        missed.extend(more);
     };
-    let needed = closure.into_needed();
     let fates = files::files(input, &index, &overlay, &needed, &verdicts, &mut out);
     let fates = leftovers::settle(&index, &overlay, fates);
     let kept = assemble::assemble(input, &index, overlay, accounts, roots, &verdicts, &fates, &mut out);

@@ -153,16 +153,6 @@ impl<'a> Closure<'a> {
         out.extend(quiet.into_iter().filter(|one| one.code != codes::E0602));
     }
 
-    /// How much is needed so far.
-    pub fn count(&self) -> usize {
-        self.needed.len()
-    }
-
-    /// Everything that is needed so far.
-    pub fn needed(&self) -> &Needed {
-        &self.needed
-    }
-
     /// A path that is needed by a rule, and what it needs to start.
     pub fn take(&mut self, path: &ImagePath, reason: &Arc<Reason>, out: &mut Diagnostics) {
         // A link of the base that leads nowhere is nobody's loss.

@@ -29,8 +29,14 @@ pub(super) struct Verdict {
     pub whole: bool,
 }
 
-/// Decides all packages of the base, at the same index.
-pub(super) fn packages(input: &Input<'_>, index: &Index<'_>, needed: &Needed, out: &mut Diagnostics) -> Vec<Verdict> {
+/// Decides all packages of the base, at the same index. `missed` are further ones that stay.
+pub(super) fn packages(
+    input: &Input<'_>,
+    index: &Index<'_>,
+    needed: &Needed,
+    missed: &[(usize, Arc<Reason>)],
+    out: &mut Diagnostics,
+) -> Vec<Verdict> {
     let all = &input.facts.packages.packages;
     let removes = removes(input, all, out);
     let mut queue: VecDeque<(usize, Arc<Reason>)> = VecDeque::new();
@@ -64,6 +70,7 @@ pub(super) fn packages(input: &Input<'_>, index: &Index<'_>, needed: &Needed, ou
             queue.push_back((*owner, Reason::link(format!("it owns {path}"), reason)));
         }
     }
+    queue.extend(missed.iter().cloned());
     if by_files {
         queue.extend(reach::owners(input, index));
     }

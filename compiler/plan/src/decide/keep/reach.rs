@@ -10,8 +10,8 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use lang::spec::{Closure as Far, Spec};
 
 use super::globs::Globs;
-use super::needs::Closure;
-use super::packages::{Verdict, is_link_to_directory};
+use super::needs::{Closure, Needed};
+use super::packages::{Verdict, is_link_to_directory, packages};
 use super::{Index, Input, known};
 use crate::path::ImagePath;
 use crate::reason::Reason;
@@ -30,31 +30,39 @@ pub(super) fn by_files(spec: &Spec) -> bool {
     far(spec) == Far::Files
 }
 
-/// Whether dependencies that serve only maintainer scripts are passed over.
-pub(super) fn at_run_time(spec: &Spec) -> bool {
-    far(spec) == Far::Runtime
-}
-
-/// What the files of kept packages need to start; `false` when that is all there already. With
-/// `closure="runtime"` it proves that no program misses what was passed over.
-pub(super) fn prove(
-    closure: &mut Closure<'_>,
+/// With `closure="runtime"`: packages that were passed over, although a file of a kept package needs one of theirs to
+/// start. What a package never declared is not looked for.
+pub(super) fn missed(
+    mut scratch: Closure<'_>,
     input: &Input<'_>,
     index: &Index<'_>,
+    needed: &Needed,
     verdicts: &[Verdict],
-    out: &mut Diagnostics,
-) -> bool {
-    let before = closure.count();
+) -> Vec<(usize, Arc<Reason>)> {
+    if far(input.spec) != Far::Runtime {
+        return Vec::new();
+    }
+    let mut declared = input.spec.clone();
+    declared.packages.closure = None;
+    let declared = Input { spec: &declared, ..*input };
+    let declared = packages(&declared, index, needed, &[], &mut Diagnostics::new());
     for ((package, listed), verdict) in input.facts.packages.packages.iter().zip(&index.listed).zip(verdicts) {
-        if !verdict.kept {
-            continue;
-        }
         let reason = Reason::link(format!("it is a file of {}", diag::text::printable(&package.name)), &verdict.reason);
-        for name in listed.iter().flatten().filter_map(|at| index.names.get(*at)) {
-            closure.quietly(name, &reason, out);
+        for name in listed.iter().flatten().filter_map(|at| index.names.get(*at)).filter(|_| verdict.kept) {
+            scratch.quietly(name, &reason, &mut Diagnostics::new());
         }
     }
-    closure.count() > before
+    let kept = |all: &[Verdict], at: usize| all.get(at).is_some_and(|verdict| verdict.kept);
+    let mut found = Vec::new();
+    for (path, reason) in scratch.into_needed() {
+        let owners = index.at(&path).and_then(|at| index.owners.get(at)).into_iter().flatten();
+        for owner in owners.filter(|at| !kept(verdicts, **at) && kept(&declared, **at)) {
+            if !is_link_to_directory(index, &path) {
+                found.push((*owner, Reason::link(format!("it owns {path}"), &reason)));
+            }
+        }
+    }
+    found
 }
 
 /// A rule.
