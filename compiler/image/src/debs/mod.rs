@@ -5,6 +5,8 @@
 //! 3. `database`: dpkg's own files.
 //! 4. `write`: the layer, contents read from the packages once more.
 //!
+//! `overlay` does the same on a base that is there already, and writes what changed.
+//!
 //! The oracle is `mmdebstrap --variant=essential`: `oracle.rs` compares, `deviations.txt` lists what differs and why.
 
 use std::io::Write;
@@ -14,27 +16,40 @@ use diag::{Diagnostic, Diagnostics, codes};
 use plan::platform::Arch;
 
 mod accounts;
+mod again;
 mod alternatives;
 mod apply;
 mod certificates;
+mod changes;
+mod choices;
 mod database;
 mod effects;
 mod failure;
+mod filter;
+mod installed;
 mod loader_cache;
 #[cfg(test)]
 mod oracle;
 mod order;
+mod overlay;
+#[cfg(test)]
+mod overlay_oracle;
 mod package;
 mod pam;
 mod reader;
 mod script;
+mod seed;
 mod services;
+mod stanzas;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod unpack;
 mod work;
 mod write;
+
+pub use overlay::add;
+pub use seed::Base;
 
 use apply::{Admin, Scene, Wanted};
 use effects::Effects;
@@ -72,6 +87,9 @@ pub struct Report {
     pub entries: u64,
     /// Bytes of the uncompressed archive.
     pub size: u64,
+    /// Configuration files of a base that stayed where a package brings another; the package's lies beside each, as
+    /// `.dpkg-dist`.
+    pub kept: Vec<String>,
 }
 
 /// Builds the tree of `debs` (in the order of selection) and writes it as one uncompressed tar to `out`. `epoch`, in
@@ -123,6 +141,7 @@ pub fn layer_with(
         declared: build.declared,
         entries: build.tree.nodes.len() as u64,
         size,
+        kept: Vec::new(),
     })
 }
 
@@ -148,7 +167,7 @@ impl Build {
             let what = format!("it is for {}, not {}", package.architecture, self.arch.oci());
             return Err(Failure::new(codes::E0567, what, "select packages of the base's architecture").of(&name));
         }
-        if self.packages.iter().any(|p| p.name == name) {
+        if self.packages.iter().any(|p| p.name == name && p.architecture == package.architecture) {
             return Err(Failure::new(codes::E0567, "it is there twice", "give each package once").of(&name));
         }
         let preinst = package.control.get("preinst").map(script::read);

@@ -19,13 +19,13 @@ use super::*;
 const SETS: &str = "K8ORC_TEST_APT_SETS";
 
 #[derive(PartialEq, Eq)]
-struct Seen {
-    kind: Kind,
-    mode: u32,
-    owner: (u32, u32),
-    content: (u64, [u8; 32]),
-    link: Vec<u8>,
-    mtime: i64,
+pub(super) struct Seen {
+    pub kind: Kind,
+    pub mode: u32,
+    pub owner: (u32, u32),
+    pub content: (u64, [u8; 32]),
+    pub link: Vec<u8>,
+    pub mtime: i64,
 }
 
 impl std::fmt::Debug for Seen {
@@ -37,7 +37,7 @@ impl std::fmt::Debug for Seen {
 }
 
 /// All paths of an archive, hard links as the files that they are.
-fn seen(path: &Path) -> BTreeMap<String, Seen> {
+pub(super) fn seen(path: &Path) -> BTreeMap<String, Seen> {
     let mut reader = Reader::new(BufReader::with_capacity(1 << 20, File::open(path).unwrap()));
     let mut all: BTreeMap<String, Seen> = BTreeMap::new();
     let clean = |name: &[u8]| String::from_utf8_lossy(name).trim_start_matches("./").trim_end_matches('/').to_owned();
@@ -72,12 +72,16 @@ fn copy(one: &Seen) -> Seen {
 
 /// `PATTERN | reason` lines.
 fn deviations() -> Vec<(&'static str, &'static str)> {
-    let lines = include_str!("deviations.txt").lines().filter(|l| !l.starts_with('#') && !l.trim().is_empty());
+    read_deviations(include_str!("deviations.txt"))
+}
+
+pub(super) fn read_deviations(text: &'static str) -> Vec<(&'static str, &'static str)> {
+    let lines = text.lines().filter(|l| !l.starts_with('#') && !l.trim().is_empty());
     lines.map(|l| l.split_once('|').map(|(a, b)| (a.trim(), b.trim())).unwrap()).collect()
 }
 
 /// `*` within a name, `**` across names.
-fn matches(pattern: &str, path: &str) -> bool {
+pub(super) fn matches(pattern: &str, path: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == path,
         Some((head, rest)) => path.strip_prefix(head).is_some_and(|path| {
@@ -88,8 +92,14 @@ fn matches(pattern: &str, path: &str) -> bool {
     }
 }
 
+/// mmdebstrap clamps times to this: later than any package, earlier than all that scripts write.
+pub(super) fn just_now(made: &Path) -> i64 {
+    let now = made.metadata().unwrap().modified().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(now.as_secs()).unwrap() - 60
+}
+
 /// Runs mmdebstrap; `None` says why not. The .debs come in the order in which they were installed.
-fn make(dir: &Path, suite: &str, include: &str, epoch: i64) -> Option<Vec<PathBuf>> {
+pub(super) fn make(dir: &Path, suite: &str, include: &str, epoch: i64, more: &[&str]) -> Option<Vec<PathBuf>> {
     let debs = dir.join("debs");
     fs::create_dir_all(&debs).unwrap();
     // The .debs are put aside before they are removed, and the log that tells their order.
@@ -100,6 +110,7 @@ fn make(dir: &Path, suite: &str, include: &str, epoch: i64) -> Option<Vec<PathBu
         .args(["--variant=essential", "--architectures=amd64", &format!("--include={include}")])
         .args(["--skip=essential/unlink", "--aptopt=APT::Keep-Downloaded-Packages \"true\""])
         .args([&format!("--customize-hook={keep}"), &format!("--customize-hook={log}")])
+        .args(more)
         .args(["--skip=cleanup/apt/cache", suite])
         .arg(dir.join("oracle.tar"))
         .output()
@@ -129,10 +140,8 @@ fn our_tree_is_the_one_that_mmdebstrap_makes() {
     for set in sets.split_whitespace() {
         let (suite, include) = set.split_once(':').unwrap();
         let dir = tempfile::tempdir().unwrap();
-        // mmdebstrap clamps times to this: later than any package, earlier than all that scripts write.
-        let now = dir.path().metadata().unwrap().modified().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap();
-        let epoch = i64::try_from(now.as_secs()).unwrap() - 60;
-        let Some(debs) = make(dir.path(), suite, include, epoch) else { return };
+        let epoch = just_now(dir.path());
+        let Some(debs) = make(dir.path(), suite, include, epoch, &[]) else { return };
         let inputs: Vec<DebInput> = debs
             .iter()
             .map(|path| DebInput { path: path.clone(), sha256: Sha256::digest(fs::read(path).unwrap()).into() })
