@@ -20,6 +20,8 @@ mod decide;
 pub mod diff;
 pub mod explain;
 pub mod init;
+mod ground;
+mod layer;
 mod load;
 mod look;
 mod packages;
