@@ -12,8 +12,8 @@ use lang::world::World as _;
 use plan::platform::Platform;
 use sources::{AptPin, AptRequest, PinnedArchive, PinnedPackage};
 
-use crate::request::Run;
 use crate::Stage;
+use crate::request::Run;
 
 /// Names that the spec adds, sorted, each once.
 pub(crate) fn wanted(spec: &Spec) -> Vec<String> {

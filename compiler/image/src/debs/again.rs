@@ -55,7 +55,8 @@ pub(super) fn pam_is_as_made(base: &Base<'_>, wanted: &Wanted, epoch: i64) -> Re
     pam::update(&mut tree).map_err(|e| e.of("the base"))?;
     let differs = before.iter().zip(common(&tree)).zip(names).find(|((old, new), _)| old.is_some() && **old != *new);
     let Some((_, name)) = differs else { return Ok(()) };
-    let message = format!("the base's /etc/pam.d/common-{name} was changed by hand, and pam-auth-update would ask about it");
+    let message =
+        format!("the base's /etc/pam.d/common-{name} was changed by hand, and pam-auth-update would ask about it");
     Err(Diagnostic::new(codes::E0566, message)
         .help("add the packages to a base where it was not, and give the file with `files { copy … }`"))
 }

@@ -37,7 +37,8 @@ pub(super) fn settle(base: &Base<'_>, tree: &mut Tree, old: usize) {
         }
     }
     let mut changed = std::mem::take(&mut tree.touched);
-    let parent = |path: &[u8]| path.get(..path.iter().rposition(|b| *b == b'/').unwrap_or(0)).unwrap_or_default().to_vec();
+    let parent =
+        |path: &[u8]| path.get(..path.iter().rposition(|b| *b == b'/').unwrap_or(0)).unwrap_or_default().to_vec();
     for (path, node) in tree.nodes.iter().filter(|(path, _)| !path.is_empty()) {
         let there = base.node(path).map(|there| seeded(path, there).kind);
         if there.as_ref() != Some(&node.kind) {

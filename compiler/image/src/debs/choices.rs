@@ -12,7 +12,7 @@ use super::apply::missing;
 use super::failure::Failure;
 use super::package::Package;
 use super::seed::{Base, seeded};
-use super::tree::{Kind, Tree};
+use super::tree::{Content, Kind, Node, Tree};
 
 /// Owners and modes of dpkg-statoverride(1), for what package number `at` brings.
 pub(super) fn overrides(tree: &mut Tree, all: &[Override], at: usize) -> Result<(), Failure> {
@@ -31,6 +31,32 @@ pub(super) fn overrides(tree: &mut Tree, all: &[Override], at: usize) -> Result<
         let gid = id(&one.group, &|name| groups.iter().find(|g| g.value.name == name).map(|g| g.value.gid))?;
         if let Some(node) = tree.nodes.get_mut(&place) {
             (node.mode, node.uid, node.gid) = (one.mode, uid, gid);
+        }
+    }
+    Ok(())
+}
+
+/// `dpkg-divert --rename`: another package's file, or nobody's of the base, goes to where package number `at` diverts it.
+pub(super) fn diverted(
+    tree: &mut Tree,
+    diversions: &BTreeMap<Vec<u8>, (Vec<u8>, String)>,
+    package: &str,
+    at: usize,
+) -> Result<(), Failure> {
+    for (from, (to, _)) in diversions.iter().filter(|(_, (_, who))| who == package) {
+        let (from, to) = (tree.place(from)?, tree.place(to)?);
+        let moves = |node: &Node| match (&node.kind, node.owner) {
+            (Kind::Directory, _) => false,
+            (_, Some(owner)) => owner != at,
+            (kind, None) => matches!(kind, Kind::File(Content::Base(_), _)),
+        };
+        if tree.nodes.contains_key(&to) || !tree.nodes.get(&from).is_some_and(moves) {
+            continue;
+        }
+        if let Some(node) = tree.nodes.remove(&from) {
+            let parent = to.get(..to.iter().rposition(|b| *b == b'/').unwrap_or(0)).unwrap_or_default().to_vec();
+            tree.directories(&parent)?;
+            tree.nodes.insert(to, node);
         }
     }
     Ok(())

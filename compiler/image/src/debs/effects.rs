@@ -173,7 +173,9 @@ impl Effects {
                 }
                 ["triggered"] if package.is_some() => open = Some(("triggered".to_owned(), Vec::new(), Vec::new())),
                 _ => {
-                    return Err(fail("expected \"package NAME\", \"script preinst|postinst SHA256 …\" or \"triggered\""));
+                    return Err(fail(
+                        "expected \"package NAME\", \"script preinst|postinst SHA256 …\" or \"triggered\"",
+                    ));
                 }
             }
         }

@@ -24,7 +24,9 @@ impl Filter {
     pub fn read(base: &Base<'_>) -> Result<Filter, Diagnostic> {
         let mut files: Vec<String> = Vec::new();
         let good = |name: &&String| name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-        files.extend(base.names("/etc/dpkg/dpkg.cfg.d").iter().filter(good).map(|n| format!("/etc/dpkg/dpkg.cfg.d/{n}")));
+        files.extend(
+            base.names("/etc/dpkg/dpkg.cfg.d").iter().filter(good).map(|n| format!("/etc/dpkg/dpkg.cfg.d/{n}")),
+        );
         files.push("/etc/dpkg/dpkg.cfg".to_owned());
         let mut filter = Filter::default();
         for file in files {
@@ -155,7 +157,9 @@ mod tests {
     #[test]
     fn the_last_rule_counts() {
         let mut filter = Filter::default();
-        for line in ["# x", "path-exclude /usr/share/doc/*", "path-include=/usr/share/doc/*/copyright", "force-unsafe-io"] {
+        for line in
+            ["# x", "path-exclude /usr/share/doc/*", "path-include=/usr/share/doc/*/copyright", "force-unsafe-io"]
+        {
             filter.line(line.as_bytes());
         }
         assert!(filter.excludes(b"/usr/share/doc/a/README", false));

@@ -34,6 +34,8 @@ mod order;
 mod overlay;
 #[cfg(test)]
 mod overlay_oracle;
+#[cfg(test)]
+mod overlay_tests;
 mod package;
 mod pam;
 mod reader;
@@ -174,6 +176,8 @@ impl Build {
         self.packages.push(package);
         if let Some(script) = preinst {
             self.script(&name, "preinst", &script);
+            let (diversions, at) = (&self.admin.diversions, self.packages.len().saturating_sub(1));
+            choices::diverted(&mut self.tree, diversions, &name, at).map_err(|e| e.of(&name))?;
         }
         let sources = self.effects.sources().map(|s| s.as_bytes().to_vec()).collect();
         let wanted = Wanted { arch: self.arch, sources };

@@ -19,8 +19,9 @@ use super::installed::Installed;
 use super::package::Package;
 use super::script;
 use super::seed::Base;
-use super::tree::Kind;
-use super::{Build, DebInput, EffectsFile, Report, accounts, again, certificates, changes, choices, loader_cache, order};
+use super::{
+    Build, DebInput, EffectsFile, Report, accounts, again, certificates, changes, choices, loader_cache, order,
+};
 use super::{database, pam, stanzas};
 
 /// Adds `debs`, in the order of selection, to `base`, and writes the layer, an uncompressed tar, to `out`. `epoch`, in
@@ -50,16 +51,8 @@ pub fn add(
     base.capture(&mut tree, &wanted, false)?;
     let packages = std::mem::take(&mut installed.packages);
     let old = packages.len();
-    let build = Build {
-        arch,
-        effects,
-        tree,
-        packages,
-        admin,
-        declared: Vec::new(),
-        problems: Diagnostics::new(),
-        captured: 0,
-    };
+    let build =
+        Build { arch, effects, tree, packages, admin, declared: Vec::new(), problems: Diagnostics::new(), captured: 0 };
     let filter = Filter::read(base)?;
     let mut overlay = Overlay { base, installed, build, old, filter, wanted, kept: Vec::new() };
     overlay.install(debs)?;
@@ -92,12 +85,10 @@ struct Overlay<'a> {
 impl Overlay<'_> {
     fn install(&mut self, debs: &[DebInput]) -> Result<(), Diagnostics> {
         for deb in debs {
-            let diverted = self.build.admin.diversions.keys().cloned().collect();
             self.build.unpack(deb)?;
             let at = self.build.packages.len().saturating_sub(1);
             let name = self.build.packages.get(at).map(|p| p.name.clone()).unwrap_or_default();
-            let done = self.moved(&diverted).and_then(|()| self.chosen(at));
-            done.map_err(|e| e.of(&name))?;
+            self.chosen(at).map_err(|e| e.of(&name))?;
             self.conffiles(at)?;
         }
         let (all, _) = order::order(&self.build.packages);
@@ -107,24 +98,6 @@ impl Overlay<'_> {
             true => Err(std::mem::take(&mut self.build.problems)),
             false => Ok(()),
         }
-    }
-
-    /// `dpkg-divert --rename`: a file that is there goes to where it is diverted.
-    fn moved(&mut self, before: &BTreeSet<Vec<u8>>) -> Result<(), Failure> {
-        let new = self.build.admin.diversions.iter().filter(|(from, _)| !before.contains(*from));
-        let new: Vec<(Vec<u8>, Vec<u8>, String)> = new.map(|(a, (b, c))| (a.clone(), b.clone(), c.clone())).collect();
-        for (from, to, package) in new {
-            let (from, to) = (self.build.tree.place(&from)?, self.build.tree.place(&to)?);
-            let theirs = |at: usize| self.build.packages.get(at).is_none_or(|p| p.name != package);
-            let there = self.build.tree.nodes.get(&from).filter(|n| n.kind != Kind::Directory);
-            let moves = there.is_some_and(|node| node.owner.is_none_or(theirs)) && !self.build.tree.nodes.contains_key(&to);
-            if moves && let Some(node) = self.build.tree.nodes.remove(&from) {
-                let parent = to.get(..to.iter().rposition(|b| *b == b'/').unwrap_or(0)).unwrap_or_default().to_vec();
-                self.build.tree.directories(&parent)?;
-                self.build.tree.nodes.insert(to, node);
-            }
-        }
-        Ok(())
     }
 
     /// What the administrator chose for paths of the package: some are left out, some have other owners.

@@ -92,8 +92,9 @@ fn ours(dir: &Path, debs: &[PathBuf], epoch: i64, layer: &Path) -> (BTreeMap<Str
         formats::dpkg::status(&status).unwrap().packages.iter().map(|package| package.name.clone()).collect();
     let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().split('_').next().unwrap().to_owned();
     let new = debs.iter().filter(|path| !there.contains(&name(path)));
-    let new: Vec<DebInput> =
-        new.map(|path| DebInput { path: path.clone(), sha256: Sha256::digest(fs::read(path).unwrap()).into() }).collect();
+    let new: Vec<DebInput> = new
+        .map(|path| DebInput { path: path.clone(), sha256: Sha256::digest(fs::read(path).unwrap()).into() })
+        .collect();
     assert!(!new.is_empty() && new.len() < debs.len());
     let mut out = std::io::BufWriter::new(File::create(layer).unwrap());
     let report = add(&base, &new, Arch::X86_64, epoch, &[], &mut out).unwrap_or_else(|all| panic!("{all:#?}"));

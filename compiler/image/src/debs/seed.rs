@@ -90,7 +90,8 @@ impl Base<'_> {
             let Some(kept) = wanted.keep(bytes, window) else { continue };
             total = total.saturating_add(kept.len());
             if total > MOST_CAPTURED_TOTAL {
-                let message = format!("the base has too many bytes in files that scripts read, the last one being {path}");
+                let message =
+                    format!("the base has too many bytes in files that scripts read, the last one being {path}");
                 return Err(Diagnostic::new(codes::E0564, message).help("add the packages to a smaller base"));
             }
             tree.captured.insert(Content::Base(path.relative().to_vec()), kept);
