@@ -1,7 +1,7 @@
 //! What is not as the base has it, and the layer that says so.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Cursor, Read, Write};
+use std::io::{self, Cursor, Write};
 
 use formats::tar::{Entry, Kind as EntryKind, WriteError, Writer};
 use sha2::{Digest as _, Sha256};
@@ -110,22 +110,32 @@ pub(super) fn write(
     }
     for (path, node, first) in later {
         let mut header = entry(path, node);
-        let mut bytes: Box<dyn Read> = Box::new(io::empty());
+        let mut made: &[u8] = &[];
         match (&node.kind, first) {
             (_, Some(first)) => (header.kind, header.link, header.size) = (EntryKind::Hardlink, first.to_vec(), 0),
-            (Kind::File(Content::Made(made), _), _) => bytes = Box::new(Cursor::new(made)),
             (Kind::File(Content::Base(from), _), _) => {
-                header = base.entry(path, node, from);
-                if let Some(file) = base.file(from) {
-                    bytes = Box::new(Bytes::new(base.contents, file));
-                }
+                kept(base, &base.entry(path, node, from), from, &mut writer).map_err(|e| (None, e))?;
+                continue;
             }
+            (Kind::File(Content::Made(bytes), _), _) => made = bytes,
             _ => {}
         }
-        writer.append(&header, &mut bytes).map_err(none)?;
+        writer.append(&header, &mut Cursor::new(made)).map_err(none)?;
     }
     writer.finish().map_err(|e| none(e.into()))?;
     Ok(Written { entries, size: counting.written })
+}
+
+/// A file of the base whose header or place is another one.
+fn kept<W: Write>(base: &Base<'_>, header: &Entry, from: &[u8], writer: &mut Writer<W>) -> Result<(), Failure> {
+    let Some(file) = base.file(from) else {
+        return writer.append(header, &mut io::empty()).map_err(|e| unwritable(&e));
+    };
+    let mut bytes = Bytes::new(base.contents, file);
+    writer.append(header, &mut bytes).map_err(|e| match bytes.failure.take() {
+        Some(problem) => Failure { code: problem.code, message: problem.message, notes: problem.notes, help: "" },
+        None => unwritable(&e),
+    })
 }
 
 /// The topmost names that are gone, as OCI layers say it.

@@ -6,6 +6,8 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use formats::tar::{Entry, Kind, Reader};
+use plan::facts::Contents;
+use plan::tree::FileNode;
 
 use super::tests::{Debs, archive, directory, file, link};
 use super::*;
@@ -61,15 +63,19 @@ impl Ground {
         ground.with(file(path), text)
     }
 
-    /// Entries of the layer with their contents, and the report; two runs give the same bytes.
-    fn add(&self, debs: &Debs, effects: &str) -> Result<(Files, Report), Diagnostics> {
+    fn read(&self, debs: &Debs) -> crate::read::Base {
         let list: Vec<(Entry, &[u8])> = self.entries.iter().map(|(e, text)| (e.clone(), text.as_slice())).collect();
         let tar = archive(&list);
         let open = Arc::new(move || -> std::io::Result<Box<dyn std::io::Read + Send>> {
             Ok(Box::new(Cursor::new(tar.clone())))
         });
         let layer = LayerInput { name: "base".into(), digest: None, size: None, diff_id: None, open };
-        let read = crate::read::read(&[layer], &Options::new(debs.dir.path().join("cache"))).unwrap();
+        crate::read::read(&[layer], &Options::new(debs.dir.path().join("cache"))).unwrap()
+    }
+
+    /// Entries of the layer with their contents, and the report; two runs give the same bytes.
+    fn add(&self, debs: &Debs, effects: &str) -> Result<(Files, Report), Diagnostics> {
+        let read = self.read(debs);
         let base = Base { tree: &read.tree, contents: &read.contents };
         let more = [EffectsFile { name: "test.effects", text: effects }];
         let mut out = Vec::new();
@@ -283,4 +289,42 @@ fn distroless_bases_get_their_own_form() {
     assert!(!layer.contains_key("var/lib/dpkg/status"));
     let taken = Debs::new().deb("new", "", &[], &[(file("./usr/old"), b"1")]);
     assert!(ground.error(&taken, "").contains("E0563"));
+}
+
+/// Contents of which one file cannot be read, told by its size.
+struct Failing<'a>(&'a dyn Contents, u64);
+
+impl Failing<'_> {
+    fn check(&self, file: &FileNode) -> Result<(), Diagnostic> {
+        let problem = || Diagnostic::new(codes::E0510, "the cached content was changed");
+        if file.size == self.1 { Err(problem()) } else { Ok(()) }
+    }
+}
+
+impl Contents for Failing<'_> {
+    fn stream(&self, file: &FileNode, sink: &mut dyn FnMut(&[u8]) -> std::io::Result<()>) -> Result<(), Diagnostic> {
+        self.check(file)?;
+        self.0.stream(file, sink)
+    }
+
+    fn read(&self, file: &FileNode, limit: u64) -> Result<Vec<u8>, Diagnostic> {
+        self.check(file)?;
+        self.0.read(file, limit)
+    }
+}
+
+#[test]
+fn what_the_base_cannot_give_is_said_by_the_base() {
+    let debs = Debs::new().deb("new", "", &[("postinst", "configure new\n")], &[]);
+    let effects = declared("new", "postinst", "configure new\n", "  own /usr/mine 4711 old:old\n");
+    let more = [EffectsFile { name: "test.effects", text: &effects }];
+    let read = Ground::new().read(&debs);
+    // In the order of reading: the database, a file that scripts may read, one that is only copied.
+    for size in [OLD.len() + 71, "root:x:0:\nold:x:100:\n".len(), "of nobody".len()] {
+        let failing = Failing(&read.contents, size as u64);
+        let base = Base { tree: &read.tree, contents: &failing };
+        let found = add(&base, &debs.all, Arch::X86_64, 1000, &more, &mut Vec::new()).map(drop);
+        let found = found.expect_err(&size.to_string());
+        assert_eq!(found.iter().map(|d| d.code.id()).collect::<Vec<_>>(), ["E0510"], "{size}");
+    }
 }

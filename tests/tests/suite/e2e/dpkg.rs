@@ -89,7 +89,7 @@ fn an_untouched_selection_verifies_silently() {
 }
 
 /// The lines that the report announces, sorted.
-fn deviations(output: &Output) -> Vec<String> {
+pub(super) fn deviations(output: &Output) -> Vec<String> {
     let list = output.image()["deviations"].as_array().expect("a list");
     let mut lines: Vec<_> = list.iter().map(|one| one["verify"].as_str().expect("a line").to_owned()).collect();
     lines.sort();
@@ -97,25 +97,25 @@ fn deviations(output: &Output) -> Vec<String> {
 }
 
 /// The machine's dpkg, on another root.
-struct Dpkg {
+pub(super) struct Dpkg {
     dpkg: std::path::PathBuf,
     query: std::path::PathBuf,
     root: std::path::PathBuf,
 }
 
 impl Dpkg {
-    fn on(root: &Path) -> Option<Dpkg> {
+    pub(super) fn on(root: &Path) -> Option<Dpkg> {
         Some(Dpkg { dpkg: Need::tool("dpkg")?, query: Need::tool("dpkg-query")?, root: root.to_owned() })
     }
 
-    fn query(&self) -> Command {
+    pub(super) fn query(&self) -> Command {
         let mut command = Command::new(&self.query);
         command.arg("--admindir").arg(self.root.join("var/lib/dpkg"));
         command
     }
 
     /// Lines of `dpkg --verify`, sorted.
-    fn verify(&self) -> Vec<String> {
+    pub(super) fn verify(&self) -> Vec<String> {
         let text = said(Command::new(&self.dpkg).arg("--root").arg(&self.root).arg("--verify"));
         let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
         lines.sort();
@@ -123,13 +123,13 @@ impl Dpkg {
     }
 
     /// What `dpkg -L` lists; diversions are sentences, not paths.
-    fn list(&self, package: &str) -> BTreeSet<String> {
+    pub(super) fn list(&self, package: &str) -> BTreeSet<String> {
         let text = said(self.query().args(["-L", package]));
         text.lines().filter(|line| line.starts_with('/') && *line != "/.").map(str::to_owned).collect()
     }
 
     /// `dpkg-query -W` and the report name the same packages, versions, and states; gives the names.
-    fn check_packages(&self, output: &Output) -> BTreeSet<String> {
+    pub(super) fn check_packages(&self, output: &Output) -> BTreeSet<String> {
         let format = "${Package} ${Architecture} ${Version} ${db:Status-Status}\n";
         let text = said(self.query().args(["-W", "-f", format]));
         let there: BTreeSet<String> = text.lines().map(str::to_owned).collect();
@@ -146,7 +146,7 @@ impl Dpkg {
 
     /// `dpkg -L` of every package lists what is there and nothing else; what is there of the base's list of
     /// a package is still listed.
-    fn check_lists(&self, before: &BTreeMap<String, BTreeSet<String>>) {
+    pub(super) fn check_lists(&self, before: &BTreeMap<String, BTreeSet<String>>) {
         let names = said(self.query().args(["-W", "-f", "${binary:Package}\n"]));
         let mut complaints = Vec::new();
         for name in names.lines() {
