@@ -5,6 +5,17 @@ prepare_bases() {
     make_base trixie nginx-light,ca-certificates
 }
 
+# A user file for k8orc with the archives that this machine's own apt uses, where it uses Debian's.
+prepare_user_file() {
+    local file=$K8ORC_TEST_DIR/user.kdl
+    apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+        awk -F'|' 'BEGIN { print "k8orc version=1" }
+            $1 == "Debian" && ($2 == "Debian" || $2 == "Debian-Security") && !seen[$2]++ {
+                printf "mirror \"%s\" \"%s\"\n", tolower($2), $3
+            }' >"$file"
+    if [[ $(wc -l <"$file") -eq 3 ]]; then K8ORC_TEST_USER_FILE=$file; fi
+}
+
 # The mirror that this machine's own apt uses for Debian; empty where it uses none (another
 # distribution), and then mmdebstrap takes its default. Only Debian's suite names count, so that
 # the updates, security and third-party archives of the machine are not taken for it.

@@ -137,7 +137,8 @@ pub(crate) fn located(problem: Diagnostic, spec: &Spec) -> Diagnostic {
     if problem.primary.is_some() {
         return problem;
     }
-    let named = spec.packages.add.iter().find(|name| problem.message.contains(&format!("`{}`", name.value)));
+    let words: Vec<&str> = problem.message.split(|c: char| c.is_whitespace() || matches!(c, '`' | ':' | ',')).collect();
+    let named = spec.packages.add.iter().find(|name| words.contains(&name.value.as_str()));
     match named {
         Some(name) => problem.at(name.span, "added here"),
         None => problem.at(base(spec), "this base"),

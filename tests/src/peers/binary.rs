@@ -8,7 +8,8 @@ use super::{Need, run};
 
 /// The `k8orc` binary, ready for arguments: the one that `K8ORC_TEST_BIN` names, else the one beside this
 /// test in the target directory. Nothing of the caller's environment reaches it but `PATH`; `HOME` and the
-/// cache are under `home`, so that tests neither see nor touch a user's own.
+/// cache are under `home`, so that tests neither see nor touch a user's own. Archives are those that
+/// `K8ORC_TEST_USER_FILE` names, the public ones where it is unset.
 ///
 /// # Panics
 /// When the variable names nothing.
@@ -22,6 +23,9 @@ pub fn k8orc(home: &Path) -> Option<Command> {
     let mut command = Command::new(program);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.env("HOME", home).env("XDG_CACHE_HOME", home.join("cache"));
+    if let Some(file) = std::env::var_os("K8ORC_TEST_USER_FILE") {
+        command.env("K8ORC_CONFIG", file);
+    }
     Some(command)
 }
 

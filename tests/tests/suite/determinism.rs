@@ -187,12 +187,13 @@ fn the_epoch_is_in_the_lock() {
 fn one_real_base_one_result() {
     let Some(real) = Need::path("K8ORC_TEST_BOOKWORM") else { return };
     let Some(bench) = Bench::new("web") else { return };
-    let example = k8orc_tests::tidy::tree::root().join("examples/nginx");
+    let example = k8orc_tests::tidy::tree::root().join("examples/stages");
     let fill = |dir: &Path| {
         fs::create_dir_all(dir.join("html")).expect("ours");
-        for name in ["spec.kdl", "nginx.conf"] {
-            fs::copy(example.join(name), dir.join(name)).expect("ours");
-        }
+        fs::copy(example.join("nginx.conf"), dir.join("nginx.conf")).expect("ours");
+        let spec = fs::read_to_string(example.join("spec.kdl")).expect("ours");
+        let spec = spec.replace("default=\"apt:bookworm\"", "default=\"tar:base.tar\"");
+        fs::write(dir.join("spec.kdl"), spec.replace("    add \"nginx-light\"", "    keep")).expect("ours");
         for (name, bytes) in files(&example.join("html")) {
             fs::write(dir.join("html").join(name), bytes).expect("ours");
         }

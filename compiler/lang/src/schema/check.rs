@@ -132,7 +132,7 @@ impl<'a> Checker<'a> {
     fn entries(&mut self, def: &'static NodeDef, node: &KdlNode, into: &mut Node) -> bool {
         let mut whole = true;
         let mut names: BTreeSet<String> = BTreeSet::new();
-        let (mut index, mut excess) = (0_usize, false);
+        let (mut index, mut excess) = (0_usize, None);
         for entry in node.entries() {
             let raw = self.raw(entry);
             let Some(name) = entry.name() else {
@@ -142,12 +142,7 @@ impl<'a> Checker<'a> {
                         // A list that lost one of its values is not that list: `entrypoint`.
                         None => whole &= def.merge == Merge::Each,
                     },
-                    None if excess => {}
-                    None => {
-                        excess = true;
-                        let diagnostic = complain::too_many(def, raw.span, raw.repr);
-                        self.report(diagnostic);
-                    }
+                    None => excess = excess.or(Some((raw.span, raw.repr))),
                 }
                 index = index.saturating_add(1);
                 continue;
@@ -157,6 +152,13 @@ impl<'a> Checker<'a> {
             // Of two properties of one name the text's reader has already made an error.
             names.insert(name.to_owned());
             whole &= self.property(def, Spanned::new(name.to_owned(), at), &raw, into);
+        }
+        if let Some((span, repr)) = excess {
+            self.report(complain::too_many(def, span, repr));
+            // `tcp 8080` is one mistake: the value stands without the property's name.
+            if def.args.is_empty() && def.props.iter().any(|prop| prop.required && !names.contains(&prop.name)) {
+                return false;
+            }
         }
         whole & self.missing(def, into.span, index, &names)
     }

@@ -9,7 +9,7 @@ use formats::oci::Digest;
 use plan::BaseRef;
 
 use super::support::*;
-use crate::NetPolicy;
+use crate::{NetPolicy, Sources};
 
 /// A registry with `image:1` of two layers and `multi:1` for two platforms; the single image's digest.
 fn filled(dir: &Path) -> Option<(Registry, String, String)> {
@@ -96,6 +96,27 @@ fn locked_resolves_nothing() {
     assert_eq!(error.code, codes::E0405);
     assert!(error.message.contains("docker.io/library/debian:trixie"));
     assert_eq!(sources.resolve(&BaseRef::Scratch, &amd64()).unwrap().digest, None);
+}
+
+#[test]
+fn registries_that_are_not_listed() {
+    let dir = tempfile::tempdir().unwrap();
+    let listed = |list: &[&str]| {
+        let list: Vec<String> = list.iter().map(|one| (*one).to_owned()).collect();
+        sources_with(dir.path(), offline(), move |settings| settings.registries = Some(list))
+    };
+    let code =
+        |sources: &Sources, name: &str| sources.resolve(&BaseRef::Registry(name.into()), &amd64()).unwrap_err().code;
+    let team = listed(&["registry.example.com/team", "docker.io"]);
+    // Offline: what is allowed is refused later.
+    for name in ["debian:trixie", "registry.example.com/team/web:1", "registry.example.com/team:1"] {
+        assert_eq!(code(&team, name), codes::E0402, "{name}");
+    }
+    for name in ["ghcr.io/a/b:1", "registry.example.com/teams/web:1", "registry.example.com/other/web:1"] {
+        assert_eq!(code(&team, name), codes::E0417, "{name}");
+    }
+    assert_eq!(team.push(&dir.path().join("layout"), "ghcr.io/a/b:1").unwrap_err().code, codes::E0417);
+    assert_eq!(code(&listed(&[]), "debian:trixie"), codes::E0417);
 }
 
 #[test]

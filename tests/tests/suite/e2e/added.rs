@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use k8orc_tests::peers::Need;
 
+use super::Case;
 use super::dpkg::{Dpkg, deviations};
-use super::{Case, said};
 
 #[test]
 fn a_package_is_added_to_trixie() {
@@ -23,9 +22,6 @@ fn a_package_is_added_to_bookworm() {
 
 fn added(tar: &Path, suite: &str) {
     let case = Case::on_tar("added", tar);
-    if mirrors(&case).is_none() {
-        return;
-    }
     let Some(output) = case.build() else { return };
     // The lock has the base, and what was chosen: nothing that the base has.
     let lock = case.read("k8orc.lock");
@@ -45,9 +41,6 @@ fn added(tar: &Path, suite: &str) {
 
     // The same from the lock alone, in another place: the archive is asked for content by hash, not for names.
     let again = Case::on_tar("added", tar);
-    if mirrors(&again).is_none() {
-        return;
-    }
     again.write("k8orc.lock", &lock);
     let Some(second) = again.build_with(&["--locked"]) else { return };
     assert_eq!(second.digest(), output.digest());
@@ -62,30 +55,4 @@ fn added(tar: &Path, suite: &str) {
     let said = run.ok().err();
     assert!(said.contains("holds all packages that are to be added"), "{said}");
     assert!(!case.read("k8orc.lock").contains("package \""), "{}", case.read("k8orc.lock"));
-}
-
-/// The archives that this machine's apt uses, for the child's user file; skipped aloud where it knows none of Debian's.
-fn mirrors(case: &Case) -> Option<()> {
-    let apt = Need::tool("apt-get")?;
-    let mut command = Command::new(apt);
-    let output =
-        said(command.args(["indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)", "Created-By: Packages"]));
-    let mut text = "k8orc version=1\n".to_owned();
-    let mut names: Vec<&str> = Vec::new();
-    for line in output.lines() {
-        let mut words = line.split('|');
-        let name = match (words.next(), words.next()) {
-            (Some("Debian"), Some("Debian")) => "debian",
-            (Some("Debian"), Some("Debian-Security")) => "debian-security",
-            _ => continue,
-        };
-        if let (Some(url), false) = (words.next(), names.contains(&name)) {
-            text.push_str(&format!("mirror \"{name}\" \"{url}\"\n"));
-            names.push(name);
-        }
-    }
-    let dir = case.path("home/.config/k8orc");
-    fs::create_dir_all(&dir).expect("ours");
-    fs::write(dir.join("config.kdl"), text).expect("ours");
-    Some(())
 }

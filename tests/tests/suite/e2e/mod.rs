@@ -8,6 +8,7 @@ mod dpkg;
 mod enforce;
 mod environment;
 mod environment_edits;
+mod examples;
 mod inspect;
 mod manifests;
 mod readers;
@@ -44,13 +45,26 @@ struct Output {
 impl Case {
     /// `tests/cases/e2e/NAME`.
     fn new(name: &str) -> Case {
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases/e2e").join(name);
+        Case::of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("cases/e2e").join(name))
+    }
+
+    /// `examples/NAME`, as it is committed.
+    fn example(name: &str) -> Case {
+        let case = Case::of(&k8orc_tests::tidy::tree::root().join("examples").join(name));
+        for stray in ["k8orc.lock", "out"] {
+            let path = case.path(stray);
+            let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
+        }
+        case
+    }
+
+    fn of(from: &Path) -> Case {
         // podman makes a name of the path of a layout, and names have no capitals.
         let next = NEXT.fetch_add(1, Ordering::Relaxed);
         let prefix = format!("k8orc-e2e-{}-{next}", std::process::id());
         let dir = tempfile::Builder::new().prefix(&prefix).rand_bytes(0).tempdir().expect("a temporary directory");
         let case = Case { dir, base: None };
-        copy_tree(&from, case.dir.path());
+        copy_tree(from, case.dir.path());
         case
     }
 

@@ -8,13 +8,13 @@ use std::process::Command;
 use k8orc_tests::fixture::{Desk, HELLO};
 use k8orc_tests::peers::Need;
 
-use super::{another_port, k8orc, leftovers, names, run, sealed};
+use super::{Chance, another_port, k8orc, leftovers, names, run, sealed};
 
 /// A small file system, unmounted with the value.
-struct Mount(PathBuf);
+pub struct Mount(PathBuf);
 
 impl Mount {
-    fn new(at: PathBuf, kilobytes: u64) -> Option<Mount> {
+    pub fn new(at: PathBuf, kilobytes: u64) -> Option<Mount> {
         Need::root()?;
         let mount = Need::tool("mount")?;
         fs::create_dir_all(&at).expect("ours");
@@ -51,11 +51,12 @@ fn a_full_disk_is_one_message_wherever_it_fills() {
     run(&mut build).ok();
     let whole = pages(&desk.path("out/hello")) / 1024;
     let before = sealed(&desk.path("out/hello"));
-    for eighth in 1..8 {
-        let Some(small) = Mount::new(desk.path("small"), whole + whole * eighth / 8) else { return };
+    let mut chance = Chance::new();
+    for n in 1..=12 {
+        let Some(small) = Mount::new(desk.path("small"), whole + 8 + chance.below(whole - 16)) else { return };
         let copied = Command::new("cp").args(["-a"]).arg(desk.path("out/hello")).arg(desk.path("small")).status();
         assert!(copied.expect("cp starts").success());
-        another_port(&desk, 9000 + u16::try_from(eighth).expect("small"));
+        another_port(&desk, 9000 + n);
         let failed = run(k8orc(&desk, "build").expect("it was there").arg("-o").arg(desk.path("small"))).with_code(3);
         assert!(failed.err().contains("E1003") && failed.err().contains("the disk is full"), "{failed}");
         assert_eq!(sealed(&desk.path("small/hello")), before, "the previous output is intact\n{failed}");
@@ -70,9 +71,11 @@ fn a_full_cache_says_how_to_make_room() {
     let Some(mut build) = k8orc(&desk, "build") else { return };
     run(&mut build).ok();
     let before = sealed(&desk.path("out/hello"));
-    for kilobytes in [4, 16, 40, 80] {
+    let mut chance = Chance::new();
+    for n in 0..12 {
+        let kilobytes = 4 * (1 + chance.below(20));
         let Some(small) = Mount::new(desk.path("tiny"), kilobytes) else { return };
-        another_port(&desk, 9000 + u16::try_from(kilobytes).expect("small"));
+        another_port(&desk, 9000 + n);
         let mut command = k8orc_tests::peers::k8orc(&desk.path("home")).expect("it was there");
         command.current_dir(desk.path("")).args(["build", "spec.kdl", "--cache", "tiny"]);
         let done = run(&mut command);

@@ -1,18 +1,17 @@
-//! Builds that somebody ends: at twenty moments by an interrupt, at twenty by SIGKILL.
+//! Builds that somebody ends: at twenty moments by an interrupt, at a hundred random ones by SIGKILL.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use k8orc_tests::fixture::{Desk, HELLO};
 
-use super::{another_port, k8orc, leftovers, names, run, sealed};
-
-const MOMENTS: u32 = 20;
+use super::{Chance, another_port, k8orc, leftovers, names, run, sealed};
 
 #[test]
 fn an_interrupt_at_any_moment_leaves_nothing() {
     let signals = ["INT", "TERM", "HUP"];
     at_any_moment(
+        20,
         |n| signals[n as usize % 3],
         |desk, signal, code, output| {
             let expected = 128
@@ -31,6 +30,7 @@ fn an_interrupt_at_any_moment_leaves_nothing() {
 #[test]
 fn a_kill_at_any_moment_is_cleaned_up_by_the_next_build() {
     at_any_moment(
+        100,
         |_| "KILL",
         |_, _, code, output| {
             assert!([0, 137].contains(&code), "SIGKILL gave {code}: {output}");
@@ -38,8 +38,8 @@ fn a_kill_at_any_moment_is_cleaned_up_by_the_next_build() {
     );
 }
 
-/// Builds once; then starts builds and ends them, moments spread over the time that the first took.
-fn at_any_moment(signal: impl Fn(u32) -> &'static str, after: impl Fn(&Desk, &str, i32, &str)) {
+/// Builds once; then starts builds and ends them at random moments of the time that the first took.
+fn at_any_moment(moments: u32, signal: impl Fn(u32) -> &'static str, after: impl Fn(&Desk, &str, i32, &str)) {
     let desk = Desk::new(HELLO);
     let Some(mut build) = k8orc(&desk, "build") else { return };
     let began = Instant::now();
@@ -48,7 +48,8 @@ fn at_any_moment(signal: impl Fn(u32) -> &'static str, after: impl Fn(&Desk, &st
     let lock = desk.read("k8orc.lock");
     let mut before = sealed(&desk.path("out/hello"));
     let mut ended = 0;
-    for n in 0..MOMENTS {
+    let mut chance = Chance::new();
+    for n in 0..moments {
         let signal = signal(n);
         another_port(&desk, 9000 + u16::try_from(n).expect("small"));
         // A cold cache and no lock: the most to be interrupted in.
@@ -57,7 +58,7 @@ fn at_any_moment(signal: impl Fn(u32) -> &'static str, after: impl Fn(&Desk, &st
         let mut build = k8orc(&desk, "build").expect("it was there");
         let mut child =
             build.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
-        std::thread::sleep(Duration::from_millis(1) + whole * n / MOMENTS);
+        std::thread::sleep(Duration::from_millis(1) + chance.part(whole));
         // It may have ended by itself.
         let line = format!("kill -{signal} {}", child.id());
         let sent = Command::new("sh").args(["-c", &line]).stderr(Stdio::null()).status();
@@ -83,5 +84,5 @@ fn at_any_moment(signal: impl Fn(u32) -> &'static str, after: impl Fn(&Desk, &st
         assert_eq!(desk.read("k8orc.lock"), lock);
     }
     // Later builds may be faster than the first.
-    assert!(ended * 4 > MOMENTS, "many were ended before they were done: {ended} of {MOMENTS}");
+    assert!(ended * 4 > moments, "many were ended before they were done: {ended} of {moments}");
 }

@@ -1,6 +1,7 @@
 //! What goes wrong around a build: a poisoned cache, an interrupt, a full disk, a broken base. Each time the
 //! previous output is intact, nothing is left behind, and the message says what to do.
 
+mod apt;
 mod cache;
 mod disk;
 mod inputs;
@@ -24,6 +25,33 @@ pub fn k8orc(desk: &Desk, verb: &str) -> Option<Command> {
     let mut command = peers::k8orc(&desk.path("home"))?;
     command.current_dir(desk.path("")).args([verb, "spec.kdl"]).arg("--cache").arg(desk.path("cache"));
     Some(command)
+}
+
+/// Numbers that differ from run to run; the seed is printed, and `K8ORC_TEST_SEED` gives it again.
+pub struct Chance(u64);
+
+impl Chance {
+    pub fn new() -> Chance {
+        let said = std::env::var("K8ORC_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+        let seed = said.unwrap_or(u64::from(now.subsec_nanos()) ^ now.as_secs());
+        println!("K8ORC_TEST_SEED={seed}");
+        Chance(seed)
+    }
+
+    /// From 0 to below `end` (splitmix64).
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % end
+    }
+
+    /// A part of a time.
+    pub fn part(&mut self, whole: Duration) -> Duration {
+        Duration::from_micros(self.below(u64::try_from(whole.as_micros()).expect("short").max(1)))
+    }
 }
 
 /// Runs it to its end.
