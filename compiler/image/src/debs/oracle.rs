@@ -71,7 +71,7 @@ fn copy(one: &Seen) -> Seen {
 }
 
 /// `PATTERN | reason` lines.
-fn deviations() -> Vec<(&'static str, &'static str)> {
+pub(super) fn deviations() -> Vec<(&'static str, &'static str)> {
     read_deviations(include_str!("deviations.txt"))
 }
 

@@ -12,7 +12,7 @@ use formats::tar::Kind;
 use plan::tree::{Node, NodeKind, Tree as Facts};
 use sha2::{Digest as _, Sha256};
 
-use super::oracle::{Seen, just_now, make, matches, read_deviations, seen};
+use super::oracle::{Seen, deviations, just_now, make, matches, read_deviations, seen};
 use super::*;
 use crate::read::{LayerInput, Options, peers};
 
@@ -108,7 +108,8 @@ fn ours(dir: &Path, debs: &[PathBuf], epoch: i64, layer: &Path) -> (BTreeMap<Str
 
 fn compare(set: &str, oracle: &Path, merged: &Facts, used: &mut BTreeSet<&'static str>) {
     let (oracle, ours) = (seen(oracle), listed(merged));
-    let known = read_deviations(include_str!("overlay_deviations.txt"));
+    let mut known = read_deviations(include_str!("overlay_deviations.txt"));
+    known.extend(deviations());
     let mut differ = Vec::new();
     let paths: BTreeSet<&String> = oracle.keys().chain(ours.keys()).filter(|path| !path.is_empty()).collect();
     for path in &paths {
