@@ -1,26 +1,19 @@
 //! Packages of Debian archives: what the lock pins of them, and the layer that they become.
 
 use std::collections::BTreeSet;
-use std::io::{self, PipeReader, Read, Write as _};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use diag::text::printable;
-use diag::{Diagnostic, Diagnostics, Span, codes};
-use formats::oci::Digest;
-use image::debs::{DebInput, EffectsFile, Report};
-use image::read::LayerInput;
+use diag::{Diagnostic, Span, codes};
 use lang::lock::{Lock, LockedArchive, LockedPackage, LockedSelection};
 use lang::spec::Spec;
 use lang::text::MAX_BYTES;
 use lang::world::World as _;
-use plan::platform::{Arch, Platform};
-use sources::{AptPin, AptRequest, PinnedArchive, PinnedPackage, Sources};
+use plan::platform::Platform;
+use sources::{AptPin, AptRequest, PinnedArchive, PinnedPackage};
 
-use crate::look::Look;
+use crate::Stage;
 use crate::request::Run;
-use crate::{Stage, stdlib};
 
 /// Names that the spec adds, sorted, each once.
 pub(crate) fn wanted(spec: &Spec) -> Vec<String> {
@@ -159,8 +152,10 @@ fn base(spec: &Spec) -> Span {
 /// A file of the user's that declares effects.
 #[derive(Debug, Clone)]
 pub(crate) struct Effects {
-    name: String,
-    text: String,
+    /// For messages.
+    pub name: String,
+    /// Its text.
+    pub text: String,
 }
 
 /// Reads the spec's declarations of effects.
@@ -181,135 +176,6 @@ pub(crate) fn effects(run: &Run<'_>, spec: &Spec) -> Stage<Vec<Effects>> {
         all.push(Effects { name, text });
     }
     Ok(all)
-}
-
-/// How a layer is made, besides from what.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Made<'a> {
-    /// For messages.
-    pub name: &'a str,
-    /// Of the packages.
-    pub arch: Arch,
-    /// Time of what no package brings, in seconds since 1970.
-    pub epoch: i64,
-}
-
-/// The layer of a pin's packages: made when it is read, remembered by what it is made from.
-pub(crate) struct Layer {
-    /// For crate image.
-    pub input: LayerInput,
-    /// What went wrong while it was made.
-    pub problems: Arc<Mutex<Diagnostics>>,
-    recipe: String,
-}
-
-impl Layer {
-    /// A layer that is made when nothing remembers it; packages are fetched only then.
-    pub fn new(run: &Run<'_>, sources: &Arc<Sources>, pin: &AptPin, effects: &[Effects], made: &Made<'_>) -> Layer {
-        let Made { name, arch, epoch } = *made;
-        let recipe = recipe(pin, effects, made);
-        let known = sources.cache().build_record(&recipe);
-        let diff_id = known.and_then(|bytes| Digest::parse(std::str::from_utf8(&bytes).ok()?).ok());
-        if diff_id.is_none() {
-            let (count, size) = (pin.packages.len(), report::human::bytes(size(pin)));
-            run.progress.step(&format!("installing {count} packages ({size}) without running their scripts"));
-        }
-        let problems: Arc<Mutex<Diagnostics>> = Arc::default();
-        let (sources, pin, kept) = (Arc::clone(sources), pin.clone(), Arc::clone(&problems));
-        let effects = effects.to_vec();
-        let open = move || {
-            let debs = sources.apt().open(&pin).map_err(|problem| {
-                let error = io::Error::other(problem.message.clone());
-                keep(&kept, problem.into());
-                error
-            })?;
-            let inputs = debs.iter().filter_map(|deb| {
-                Some(DebInput { path: deb.path.clone(), sha256: *Digest::parse(&deb.sha256).ok()?.bytes() })
-            });
-            making(inputs.collect(), effects.clone(), (arch, epoch), &kept)
-        };
-        let input = LayerInput { name: name.to_owned(), digest: None, size: None, diff_id, open: Arc::new(open) };
-        Layer { input, problems, recipe }
-    }
-
-    /// Remembers what it became.
-    pub fn remember(&self, sources: &Sources, diff_id: Option<&Digest>) {
-        if let (None, Some(diff_id)) = (self.input.diff_id, diff_id) {
-            // Its only effect is on the next build's speed.
-            let _ = sources.cache().keep_build_record(&self.recipe, diff_id.to_string().as_bytes());
-        }
-    }
-}
-
-fn keep(place: &Mutex<Diagnostics>, more: Diagnostics) {
-    place.lock().unwrap_or_else(PoisonError::into_inner).extend(more);
-}
-
-/// Everything that the layer depends on. The compiler counts by how its file looks: a newer one may know more effects.
-fn recipe(pin: &AptPin, effects: &[Effects], made: &Made<'_>) -> String {
-    let Made { arch, epoch, .. } = *made;
-    let compiler = std::env::current_exe().ok().and_then(|path| Look::at(&path, true));
-    let compiler = compiler.as_ref().map_or("", Look::text);
-    let mut text = format!("packages\n{}\n{}\n{epoch}\n{compiler}\n{}\n", pin.digest(), arch.oci(), stdlib::digest());
-    for file in effects {
-        text.push_str(&format!("{} {}\n", Digest::of(file.text.as_bytes()), file.name));
-    }
-    Digest::of(text.as_bytes()).hex()
-}
-
-/// The archive of a layer while a thread writes it.
-struct Making {
-    from: PipeReader,
-    thread: Option<JoinHandle<Result<Report, Diagnostics>>>,
-    problems: Arc<Mutex<Diagnostics>>,
-}
-
-fn making(
-    debs: Vec<DebInput>,
-    effects: Vec<Effects>,
-    (arch, epoch): (Arch, i64),
-    problems: &Arc<Mutex<Diagnostics>>,
-) -> io::Result<Box<dyn Read + Send>> {
-    let (from, to) = io::pipe()?;
-    let thread = std::thread::Builder::new().name("packages".to_owned()).spawn(move || {
-        let mut to = io::BufWriter::with_capacity(256 << 10, to);
-        let more: Vec<EffectsFile<'_>> =
-            effects.iter().map(|file| EffectsFile { name: &file.name, text: &file.text }).collect();
-        let report = image::debs::layer_with(&debs, arch, epoch, &more, &mut to)?;
-        // Whoever stopped reading has said why.
-        let _ = to.flush();
-        Ok(report)
-    })?;
-    Ok(Box::new(Making { from, thread: Some(thread), problems: Arc::clone(problems) }))
-}
-
-impl Read for Making {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.from.read(buffer)?;
-        // The end of the pipe is the end of the archive only when its writer says so.
-        if n > 0 || buffer.is_empty() {
-            return Ok(n);
-        }
-        match self.thread.take().map(JoinHandle::join) {
-            None | Some(Ok(Ok(_))) => Ok(0),
-            Some(Ok(Err(found))) => {
-                keep(&self.problems, found);
-                Err(io::Error::other("the packages cannot be installed"))
-            }
-            Some(Err(panic)) => std::panic::resume_unwind(panic),
-        }
-    }
-}
-
-/// E0560 to E0568 with the place in the spec that brought the package, and E0567 when packages cannot be had.
-pub(crate) fn problems(layer: &Layer, spec: Option<&Spec>) -> Diagnostics {
-    let found = std::mem::take(&mut *layer.problems.lock().unwrap_or_else(PoisonError::into_inner));
-    let mut out = Diagnostics::new();
-    out.extend(found.into_iter().map(|problem| match spec {
-        Some(spec) => located(problem, spec),
-        None => problem,
-    }));
-    out
 }
 
 /// E0569: packages for a base that has no archive behind it.

@@ -14,7 +14,7 @@ use sources::{AptPin, Pin};
 
 use crate::packages::Onto;
 use crate::request::Run;
-use crate::{Stage, packages, runtime, stdlib};
+use crate::{Stage, Stop, packages, runtime, stdlib, survey};
 
 /// A base, pinned.
 pub(crate) struct PinnedBase {
@@ -156,8 +156,8 @@ fn one(run: &Run<'_>, spec: &Spec, old: Option<&Lock>, renew: bool, platform: Pl
     if let BaseRef::Apt(suite) = &base.value {
         return made(run, spec, old, renew, platform, (&name, suite));
     }
-    if !spec.packages.add.is_empty() {
-        return Err(packages::no_archive(spec, "adding to an image is not built yet").into());
+    if base.value == BaseRef::Scratch && !spec.packages.add.is_empty() {
+        return Err(packages::no_archive(spec, "there is nothing in it, and so no release of a distribution").into());
     }
     let locked = old.filter(|_| !renew).and_then(|lock| lock.base(&scope(run), &name, &platform.to_string()));
     let pin = match locked {
@@ -177,7 +177,32 @@ fn one(run: &Run<'_>, spec: &Spec, old: Option<&Lock>, renew: bool, platform: Pl
             })?
         }
     };
-    Ok(PinnedBase { platform, pin, packages: None })
+    let fresh = locked.is_none();
+    let mut pinned = PinnedBase { platform, pin, packages: None };
+    if !spec.packages.add.is_empty() {
+        // What is chosen depends on what is installed: a base that was asked for anew has another choice.
+        pinned.packages = Some(added(run, spec, old, fresh, &pinned)?);
+    }
+    Ok(pinned)
+}
+
+/// The packages that an image gets, and all that they need which it has not.
+fn added(run: &Run<'_>, spec: &Spec, old: Option<&Lock>, fresh: bool, base: &PinnedBase) -> Stage<AptPin> {
+    let (scope, roots, platform) = (scope(run), packages::wanted(spec), &base.platform);
+    let name = base.pin.reference.as_str();
+    if let Some(locked) = packages::locked(old.filter(|_| !fresh), &scope, name, platform, &roots) {
+        return Ok(locked);
+    }
+    let ground = survey::ground(run, spec, base)?.map_err(|why| packages::no_archive(spec, &why))?;
+    for suite in &ground.suites {
+        let onto = Onto { reference: name, platform, suite, installed: Some(&ground.installed) };
+        match packages::choose(run, spec, old, &scope, &onto) {
+            Err(Stop::With(problem)) if problem.code == codes::E0450 => {}
+            other => return other,
+        }
+    }
+    let release = ground.suites.join(" or ");
+    Err(packages::no_archive(spec, &format!("it is {release}, a release whose archive k8orc does not know")).into())
 }
 
 /// A base that is made of packages.
@@ -285,8 +310,11 @@ fn toolchain(run: &Run<'_>, lock: &mut Lock, old: Option<&Lock>, bases: &[Pinned
     run.gate()
 }
 
-/// When the base was made; `SOURCE_DATE_EPOCH` overrules it, and is read here alone.
+/// When the base was made, or what is added to it; `SOURCE_DATE_EPOCH` overrules it, and is read here alone.
 fn epoch(bases: &[PinnedBase]) -> i64 {
     let said = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|text| text.parse().ok());
-    said.unwrap_or_else(|| bases.iter().filter_map(|base| base.pin.created).max().unwrap_or(0))
+    // Packages that are added come from an archive of a later day than the base.
+    let added = |base: &PinnedBase| base.packages.as_ref().and_then(packages::date);
+    let times = bases.iter().flat_map(|base| [base.pin.created, added(base)]).flatten();
+    said.unwrap_or_else(|| times.max().unwrap_or(0))
 }

@@ -9,10 +9,11 @@ use lang::spec::{BaseRef, Spec};
 use plan::facts::Facts;
 use sources::{LayerSource, OpenedBase, Sources};
 
-use crate::packages::{Layer, Made};
+use crate::ground::Ground;
+use crate::layer::{self, Layer, Made};
 use crate::pin::{Pinned, PinnedBase};
 use crate::request::Run;
-use crate::{Stage, Stop, packages};
+use crate::{Stage, Stop, ground, packages};
 
 /// A surveyed base of one platform.
 pub(crate) struct Base {
@@ -67,6 +68,15 @@ pub(crate) fn fetch(run: &Run<'_>, spec: &Spec, pinned: &Pinned) -> Stage<()> {
     Ok(())
 }
 
+/// What a base says of itself, as far as adding packages to it needs it; the text says why that cannot be.
+pub(crate) fn ground(run: &Run<'_>, spec: &Spec, pin: &PinnedBase) -> Stage<Result<Ground, String>> {
+    let sources = run.open_sources()?;
+    let _in_use = sources.cache().share()?;
+    let plain = PinnedBase { platform: pin.platform.clone(), pin: pin.pin.clone(), packages: None };
+    let Read { base, .. } = read(run, sources, Some(spec), &spec.image.base.value, &plain, 0)?;
+    Ok(ground::of(&base.tree, &base.contents)?)
+}
+
 /// A base whose layers are in the cache.
 struct Read {
     opened: OpenedBase,
@@ -88,17 +98,26 @@ fn read(
     };
     let opened = sources.open(base, &pin.pin).map_err(at)?;
     let mut layers = layers(&opened, pin);
+    // What the base has already needs no layer.
+    let chosen = pin.packages.as_ref().filter(|chosen| !chosen.packages.is_empty());
+    if chosen.is_none() && pin.packages.is_some() {
+        run.progress.note(&format!("{} holds all packages that are to be added", pin.pin.reference));
+    }
     let effects = match spec {
         Some(spec) => packages::effects(run, spec)?,
         None => Vec::new(),
     };
     let name = format!("the packages of {}", pin.pin.reference);
-    let how = Made { name: &name, arch: pin.platform.arch, epoch };
-    let made = pin.packages.as_ref().map(|chosen| Layer::new(run, sources, chosen, &effects, &how));
+    let onto = match base {
+        BaseRef::Apt(_) => None,
+        _ => Some((layers.as_slice(), pin.pin.digest.as_deref().unwrap_or_default())),
+    };
+    let how = Made { name: &name, arch: pin.platform.arch, epoch, onto };
+    let made = chosen.map(|chosen| Layer::new(run, sources, chosen, &effects, &how));
     layers.extend(made.iter().map(|made| made.input.clone()));
     let read = image::read::read(&layers, &Options::new(sources.cache().dir()));
     if let Some(made) = &made {
-        let found = packages::problems(made, spec);
+        let found = layer::problems(made, spec);
         if found.has_errors() {
             run.found(found);
             return Err(Stop::Gate);
@@ -108,6 +127,7 @@ fn read(
     let base = read.map_err(|problem| at(opened.failure.take().unwrap_or(problem)))?;
     if let Some(made) = &made {
         made.remember(sources, base.diff_ids.last());
+        made.notes().iter().for_each(|note| run.progress.note(note));
     }
     run.found(base.notes.clone());
     Ok(Read { opened, base })

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use formats::dpkg::{Alternative, Choice, Slave, write_alternative};
 
 use super::failure::{Failure, fail};
-use super::tree::Tree;
+use super::tree::{Kind, Tree};
 
 /// All groups by name.
 #[derive(Default)]
@@ -20,6 +20,10 @@ struct Group {
     choices: BTreeMap<String, (i64, BTreeMap<String, String>)>,
     /// The choice that was there first.
     first: String,
+    /// What somebody chose by hand in a base; it stays chosen.
+    by_hand: Option<String>,
+    /// The base's, and no package changed it: its links and its file stay as they are.
+    unchanged: bool,
 }
 
 impl Groups {
@@ -33,6 +37,7 @@ impl Groups {
             return bad();
         }
         let group = self.0.entry(name.clone()).or_default();
+        group.unchanged = false;
         group.link.clone_from(link);
         let mut files = BTreeMap::new();
         for slave in rest.chunks(4) {
@@ -63,13 +68,33 @@ impl Groups {
         }
     }
 
+    /// A group of a base, with what is chosen now.
+    pub fn known(&mut self, name: &str, read: &Alternative, chosen: Option<String>) {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let choice = |choice: &Choice| {
+            let files = read.slaves.iter().zip(&choice.slaves).filter(|(_, file)| !file.is_empty());
+            let files = files.map(|(slave, file)| (text(&slave.name), text(file))).collect();
+            (text(&choice.path), (choice.priority, files))
+        };
+        let group = Group {
+            link: text(&read.link),
+            slaves: read.slaves.iter().map(|slave| (text(&slave.name), text(&slave.link))).collect(),
+            choices: read.choices.iter().map(choice).collect(),
+            first: chosen.clone().unwrap_or_default(),
+            by_hand: chosen.filter(|_| !read.auto),
+            unchanged: true,
+        };
+        self.0.insert(name.to_owned(), group);
+    }
+
     /// Makes the links of the best choices, and the database's files.
     pub fn finish(&self, tree: &mut Tree) -> Result<(), Failure> {
-        for (name, group) in &self.0 {
+        for (name, group) in self.0.iter().filter(|(_, group)| !group.unchanged) {
             let best = group.choices.iter().filter(|(path, _)| tree.exists(path.as_bytes()));
             // The first of equals wins, as update-alternatives prefers by path.
             let best = best.rev().max_by_key(|(_, (priority, _))| *priority);
-            let Some((path, (_, files))) = best else { continue };
+            let by_hand = group.by_hand.as_ref().and_then(|path| group.choices.get_key_value(path));
+            let Some((path, (_, files))) = by_hand.or(best) else { continue };
             links(tree, name, &group.link, path, &group.first)?;
             let before = group.choices.get(&group.first).map(|(_, files)| files);
             for (slave, link) in &group.slaves {
@@ -78,7 +103,7 @@ impl Groups {
                         let first = before.and_then(|files| files.get(slave)).filter(|f| tree.exists(f.as_bytes()));
                         links(tree, slave, link, file, first.unwrap_or(file))?;
                     }
-                    _ => {}
+                    _ => unlink(tree, slave, link)?,
                 }
             }
             let bytes = write_alternative(&group.describe());
@@ -97,12 +122,25 @@ impl Group {
             slaves: self.slaves.keys().map(|name| files.get(name).cloned().unwrap_or_default().into()).collect(),
         };
         Alternative {
-            auto: true,
+            auto: self.by_hand.as_ref().is_none_or(|path| !self.choices.contains_key(path)),
             link: self.link.clone().into(),
             slaves: self.slaves.iter().map(slave).collect(),
             choices: self.choices.iter().map(choice).collect(),
         }
     }
+}
+
+/// Takes a slave's links away where the former choice had it and the new one has not.
+fn unlink(tree: &mut Tree, name: &str, link: &str) -> Result<(), Failure> {
+    let middle = format!("/etc/alternatives/{name}");
+    let is_link = |node: &super::tree::Node| matches!(node.kind, Kind::Symlink(_));
+    if tree.get(middle.as_bytes()).is_some_and(is_link) {
+        tree.remove(middle.as_bytes())?;
+        if tree.get(link.as_bytes()).is_some_and(|node| node.kind == Kind::Symlink(middle.into_bytes())) {
+            tree.remove(link.as_bytes())?;
+        }
+    }
+    Ok(())
 }
 
 /// `LINK → /etc/alternatives/NAME → FILE`, with the time of the file (or of the link that it is). Where another file was

@@ -12,30 +12,34 @@ use super::tree::Tree;
 
 const CONF: &[u8] = b"/etc/ca-certificates.conf";
 const SOURCE: &str = "/usr/share/ca-certificates";
+const LOCAL: &str = "/usr/local/share/ca-certificates";
 const CERTS: &str = "/etc/ssl/certs";
 
-/// `head`: the comment that the package's script puts into the list.
+/// `head`: the comment that the package's script puts into the list. Without it the list of the base counts, in which
+/// `!` stands before what somebody refused. Certificates of the administrator's are always trusted.
 pub(super) fn update(tree: &mut Tree, head: &[u8]) -> Result<(), Failure> {
-    let mut names: Vec<String> = Vec::new();
-    for dir in tree.names(SOURCE.as_bytes()) {
-        let dir = String::from_utf8_lossy(&dir).into_owned();
-        let inside = tree.names(format!("{SOURCE}/{dir}").as_bytes());
-        let inside = inside.iter().map(|n| format!("{dir}/{}", String::from_utf8_lossy(n)));
-        names.extend(inside.filter(|n| n.ends_with(".crt")));
-    }
-    names.sort();
+    let listed = tree.read(CONF).filter(|_| head.is_empty()).map(|conf| String::from_utf8_lossy(conf).into_owned());
     let mut conf = head.to_vec();
+    let names: Vec<String> = match &listed {
+        Some(text) => {
+            conf = text.clone().into_bytes();
+            text.lines().filter(|l| !l.is_empty() && !l.starts_with(['#', '!'])).map(str::to_owned).collect()
+        }
+        None => packaged(tree),
+    };
+    let local = tree.below(LOCAL.as_bytes()).into_iter().map(|n| String::from_utf8_lossy(&n).into_owned());
+    let local: Vec<String> = local.filter(|n| n.ends_with(".crt")).map(|n| format!("{LOCAL}/{n}")).collect();
+    if listed.is_none() {
+        names.iter().for_each(|name| conf.extend_from_slice(format!("{name}\n").as_bytes()));
+    }
     let (mut bundle, mut hashes) = (Vec::new(), BTreeMap::<u32, usize>::new());
-    let mut pems: Vec<(String, Vec<u8>)> = Vec::new();
-    for name in &names {
-        conf.extend_from_slice(format!("{name}\n").as_bytes());
-        let source = format!("{SOURCE}/{name}");
+    for source in names.iter().map(|name| format!("{SOURCE}/{name}")).chain(local) {
         let Some(text) = tree.read(source.as_bytes()).map(<[u8]>::to_vec) else { continue };
         bundle.extend_from_slice(&text);
         if text.last().is_some_and(|b| *b != b'\n') {
             bundle.push(b'\n');
         }
-        let pem = name.rsplit('/').next().unwrap_or_default().trim_end_matches(".crt");
+        let pem = source.rsplit('/').next().unwrap_or_default().trim_end_matches(".crt");
         let pem: String = pem
             .chars()
             .map(|c| match c {
@@ -44,23 +48,37 @@ pub(super) fn update(tree: &mut Tree, head: &[u8]) -> Result<(), Failure> {
                 c => c,
             })
             .collect();
-        let pem = format!("{pem}.pem");
-        tree.link(format!("{CERTS}/{pem}").as_bytes(), source.as_bytes())?;
-        pems.push((pem, text));
-    }
-    pems.sort();
-    for (pem, text) in pems {
-        let Some(hash) = subject_hash(&text) else {
-            let what = format!("{pem} holds no certificate that can be read");
+        if source.starts_with(SOURCE) && subject_hash(&text).is_none() {
+            let what = format!("{source} holds no certificate that can be read");
             return Err(Failure::new(codes::E0566, what, "the package is damaged; fetch it again"));
-        };
+        }
+        tree.link(format!("{CERTS}/{pem}.pem").as_bytes(), source.as_bytes())?;
+    }
+    // The program looks at every certificate that lies there, not only at those that it put there.
+    let pems: Vec<Vec<u8>> = tree.names(CERTS.as_bytes()).into_iter().filter(|name| name.ends_with(b".pem")).collect();
+    for pem in pems {
+        let text = tree.read(&[CERTS.as_bytes(), b"/", &pem].concat());
+        let Some(hash) = text.and_then(subject_hash) else { continue };
         let number = hashes.entry(hash).or_default();
-        tree.link(format!("{CERTS}/{hash:08x}.{number}").as_bytes(), pem.as_bytes())?;
+        tree.link(format!("{CERTS}/{hash:08x}.{number}").as_bytes(), &pem)?;
         *number += 1;
     }
     tree.write(CONF, conf)?;
     tree.write(format!("{CERTS}/ca-certificates.crt").as_bytes(), bundle)?;
     Ok(())
+}
+
+/// Certificates of packages, as the list names them.
+fn packaged(tree: &Tree) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for dir in tree.names(SOURCE.as_bytes()) {
+        let dir = String::from_utf8_lossy(&dir).into_owned();
+        let inside = tree.names(format!("{SOURCE}/{dir}").as_bytes());
+        let inside = inside.iter().map(|n| format!("{dir}/{}", String::from_utf8_lossy(n)));
+        names.extend(inside.filter(|n| n.ends_with(".crt")));
+    }
+    names.sort();
+    names
 }
 
 /// The hash by which OpenSSL (1.0 and later) looks certificates up: SHA-1 of the subject in its canonical form,

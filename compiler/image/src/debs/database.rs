@@ -31,7 +31,7 @@ pub(super) fn write(tree: &mut Tree, packages: &[Package], admin: &Admin, arch: 
     diversions(tree, admin)
 }
 
-fn info(tree: &mut Tree, package: &Package) -> Result<(), Failure> {
+pub(super) fn info(tree: &mut Tree, package: &Package) -> Result<(), Failure> {
     let name = package.info_name();
     for (kind, file) in package.control.0.iter().filter(|(kind, _)| *kind != "control") {
         let size = file.bytes.len() as u64;
@@ -70,10 +70,12 @@ fn triggers(tree: &mut Tree, packages: &[Package]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn diversions(tree: &mut Tree, admin: &Admin) -> Result<(), Failure> {
+pub(super) fn diversions(tree: &mut Tree, admin: &Admin) -> Result<(), Failure> {
     let one = |from: &Vec<u8>| {
         let (to, package) = admin.diversions.get(from)?;
-        Some(Diversion { from: from.clone(), to: to.clone(), package: Some(package.clone()) })
+        // `:` is what dpkg writes for a diversion of the administrator's.
+        let package = Some(package.clone()).filter(|package| package != ":");
+        Some(Diversion { from: from.clone(), to: to.clone(), package })
     };
     let mut all: Vec<Diversion> = admin.diversions.keys().filter_map(one).collect();
     all.sort_by_key(|d| bin(&d.from));

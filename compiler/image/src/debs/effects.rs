@@ -4,6 +4,8 @@
 //! package NAME                      the package whose scripts follow
 //! script postinst SHA256 …          a script as it was read by whoever wrote this, outside generated blocks
 //!   VERB WORD …                     what it does on a first installation; none at all: nothing that counts
+//! triggered                         what the package does, installed in a base, when an added one pulls its triggers
+//!   VERB WORD …
 //! ```
 
 use std::collections::BTreeMap;
@@ -14,10 +16,11 @@ use diag::text::printable;
 use super::failure::Failure;
 
 /// Ours, by file name.
-pub const BUILT_IN: [(&str, &str); 3] = [
+pub const BUILT_IN: [(&str, &str); 4] = [
     ("essential.effects", include_str!("../../../../stdlib/modules/debian/effects/essential.effects")),
     ("python.effects", include_str!("../../../../stdlib/modules/debian/effects/python.effects")),
     ("servers.effects", include_str!("../../../../stdlib/modules/debian/effects/servers.effects")),
+    ("triggers.effects", include_str!("../../../../stdlib/modules/debian/effects/triggers.effects")),
 ];
 
 /// An effect: its verb and words.
@@ -96,12 +99,14 @@ struct Declared {
 pub(super) struct Effects {
     /// By the digest of the script.
     by_digest: BTreeMap<String, Vec<Declared>>,
+    /// What an installed package does when a trigger of its is pulled, by its name.
+    triggered: BTreeMap<String, Vec<Effect>>,
 }
 
 impl Effects {
     /// Ours and `more`: name and text of each file.
     pub fn read(more: &[(&str, &str)]) -> Result<Effects, Failure> {
-        let mut all = Effects { by_digest: BTreeMap::new() };
+        let mut all = Effects { by_digest: BTreeMap::new(), triggered: BTreeMap::new() };
         for (name, text) in BUILT_IN.iter().chain(more) {
             all.file(text).map_err(|(line, what)| {
                 let message = format!("{}, line {line}: {what}", printable(name));
@@ -120,6 +125,11 @@ impl Effects {
     /// Whether anything is declared for this script of the package, of whatever digest.
     pub fn knows(&self, package: &str, script: &str) -> bool {
         self.by_digest.values().flatten().any(|d| d.package == package && d.script == script)
+    }
+
+    /// What is declared for the triggers of a package of the base.
+    pub fn triggered(&self, package: &str) -> Option<&[Effect]> {
+        self.triggered.get(package).map(Vec::as_slice)
     }
 
     /// Paths that effects copy.
@@ -161,7 +171,12 @@ impl Effects {
                     let digests = digests.iter().map(|d| d.to_ascii_lowercase()).collect();
                     open = Some(((*kind).to_owned(), digests, Vec::new()));
                 }
-                _ => return Err(fail("expected \"package NAME\" or \"script preinst|postinst SHA256 …\"")),
+                ["triggered"] if package.is_some() => open = Some(("triggered".to_owned(), Vec::new(), Vec::new())),
+                _ => {
+                    return Err(fail(
+                        "expected \"package NAME\", \"script preinst|postinst SHA256 …\" or \"triggered\"",
+                    ));
+                }
             }
         }
         self.close(&package, open);
@@ -170,6 +185,10 @@ impl Effects {
 
     fn close(&mut self, package: &Option<String>, open: Option<(String, Vec<String>, Vec<Effect>)>) {
         let (Some(package), Some((script, digests, effects))) = (package, open) else { return };
+        if digests.is_empty() {
+            self.triggered.insert(package.clone(), effects);
+            return;
+        }
         for digest in digests {
             let declared = Declared { package: package.clone(), script: script.clone(), effects: effects.clone() };
             self.by_digest.entry(digest).or_default().push(declared);

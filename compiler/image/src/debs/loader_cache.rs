@@ -178,7 +178,8 @@ fn encode(entries: &[(Vec<u8>, Vec<u8>)], flags: u32, glibc: &str) -> Vec<u8> {
     out.resize(end, 0);
     // One extension: who made it.
     let release = glibc.split(['-', '+']).next().unwrap_or_default();
-    let generator = format!("ldconfig (Debian GLIBC {glibc}) stable release version {release}");
+    let vendor = if glibc.contains("ubuntu") { "Ubuntu" } else { "Debian" };
+    let generator = format!("ldconfig ({vendor} GLIBC {glibc}) stable release version {release}");
     out.extend_from_slice(&0xeaa4_2174_u32.to_le_bytes());
     for n in [1, 0, 0, end + 24, generator.len()] {
         out.extend_from_slice(&number(n));

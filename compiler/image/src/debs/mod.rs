@@ -5,6 +5,8 @@
 //! 3. `database`: dpkg's own files.
 //! 4. `write`: the layer, contents read from the packages once more.
 //!
+//! `overlay` does the same on a base that is there already, and writes what changed.
+//!
 //! The oracle is `mmdebstrap --variant=essential`: `oracle.rs` compares, `deviations.txt` lists what differs and why.
 
 use std::collections::BTreeSet;
@@ -15,22 +17,34 @@ use diag::{Diagnostic, Diagnostics, codes};
 use plan::platform::Arch;
 
 mod accounts;
+mod again;
 mod alternatives;
 mod apply;
 mod certificates;
+mod changes;
+mod choices;
 mod database;
 mod effects;
 mod failure;
+mod filter;
+mod installed;
 mod loader_cache;
 #[cfg(test)]
 mod oracle;
 mod order;
+mod overlay;
+#[cfg(test)]
+mod overlay_oracle;
+#[cfg(test)]
+mod overlay_tests;
 mod package;
 mod pam;
 mod reader;
 mod script;
+mod seed;
 mod services;
 mod shell;
+mod stanzas;
 mod sysusers;
 #[cfg(test)]
 mod tests;
@@ -39,6 +53,9 @@ mod tree;
 mod unpack;
 mod work;
 mod write;
+
+pub use overlay::add;
+pub use seed::Base;
 
 use apply::{Admin, Scene, Wanted};
 pub use effects::BUILT_IN;
@@ -77,6 +94,9 @@ pub struct Report {
     pub entries: u64,
     /// Bytes of the uncompressed archive.
     pub size: u64,
+    /// Configuration files of a base that stayed where a package brings another; the package's lies beside each, as
+    /// `.dpkg-dist`.
+    pub kept: Vec<String>,
 }
 
 /// Builds the tree of `debs` (in the order of selection) and writes it as one uncompressed tar to `out`. `epoch`, in
@@ -117,9 +137,7 @@ pub fn layer_with(
         build.unpack(deb)?;
     }
     let (order, early) = order::order(&build.packages);
-    let adduser = build.packages.iter().find(|p| p.name == "adduser").map(|p| &p.version);
-    let changed = formats::dpkg::Version::parse("3.135").ok();
-    build.admin.old_adduser = adduser.is_some_and(|version| changed.is_some_and(|changed| *version < changed));
+    build.adduser();
     order.into_iter().for_each(|at| build.configure(at));
     if build.problems.has_errors() {
         return Err(build.problems);
@@ -133,6 +151,7 @@ pub fn layer_with(
         declared: build.declared,
         entries: build.tree.nodes.len() as u64,
         size,
+        kept: Vec::new(),
     })
 }
 
@@ -151,6 +170,13 @@ struct Build {
 }
 
 impl Build {
+    /// Which adduser the scripts would find.
+    fn adduser(&mut self) {
+        let adduser = self.packages.iter().find(|p| p.name == "adduser").map(|p| &p.version);
+        let changed = formats::dpkg::Version::parse("3.135").ok();
+        self.admin.old_adduser = adduser.is_some_and(|version| changed.is_some_and(|changed| *version < changed));
+    }
+
     /// Names of all packages, and words of all scripts that can be names of files: their bytes are kept, as a script
     /// may copy them. What cannot be read here is told when the package is unpacked.
     fn look(&mut self, debs: &[DebInput]) {
@@ -174,13 +200,15 @@ impl Build {
             let what = format!("it is for {}, not {}", package.architecture, self.arch.oci());
             return Err(Failure::new(codes::E0567, what, "select packages of the base's architecture").of(&name));
         }
-        if self.packages.iter().any(|p| p.name == name) {
+        if self.packages.iter().any(|p| p.name == name && p.architecture == package.architecture) {
             return Err(Failure::new(codes::E0567, "it is there twice", "give each package once").of(&name));
         }
         let preinst = package.control.get("preinst").map(script::read);
         self.packages.push(package);
         if let Some(script) = preinst {
             self.script(&name, "preinst", &script);
+            let (diversions, at) = (&self.admin.diversions, self.packages.len().saturating_sub(1));
+            choices::diverted(&mut self.tree, diversions, &name, at).map_err(|e| e.of(&name))?;
         }
         let sources = self.effects.sources().map(|s| s.as_bytes().to_vec()).collect();
         let wanted = Wanted { arch: self.arch, sources, named: &self.named };

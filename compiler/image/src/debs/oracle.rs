@@ -27,13 +27,13 @@ const ALL: [(&str, &[&str]); 2] = [
 ];
 
 #[derive(PartialEq, Eq)]
-struct Seen {
-    kind: Kind,
-    mode: u32,
-    owner: (u32, u32),
-    content: (u64, [u8; 32]),
-    link: Vec<u8>,
-    mtime: i64,
+pub(super) struct Seen {
+    pub kind: Kind,
+    pub mode: u32,
+    pub owner: (u32, u32),
+    pub content: (u64, [u8; 32]),
+    pub link: Vec<u8>,
+    pub mtime: i64,
 }
 
 impl std::fmt::Debug for Seen {
@@ -45,7 +45,7 @@ impl std::fmt::Debug for Seen {
 }
 
 /// All paths of an archive, hard links as the files that they are.
-fn seen(path: &Path) -> BTreeMap<String, Seen> {
+pub(super) fn seen(path: &Path) -> BTreeMap<String, Seen> {
     let mut reader = Reader::new(BufReader::with_capacity(1 << 20, File::open(path).unwrap()));
     let mut all: BTreeMap<String, Seen> = BTreeMap::new();
     let clean = |name: &[u8]| String::from_utf8_lossy(name).trim_start_matches("./").trim_end_matches('/').to_owned();
@@ -79,13 +79,17 @@ fn copy(one: &Seen) -> Seen {
 }
 
 /// `PATTERN | reason` lines.
-fn deviations() -> Vec<(&'static str, &'static str)> {
-    let lines = include_str!("deviations.txt").lines().filter(|l| !l.starts_with('#') && !l.trim().is_empty());
+pub(super) fn deviations() -> Vec<(&'static str, &'static str)> {
+    read_deviations(include_str!("deviations.txt"))
+}
+
+pub(super) fn read_deviations(text: &'static str) -> Vec<(&'static str, &'static str)> {
+    let lines = text.lines().filter(|l| !l.starts_with('#') && !l.trim().is_empty());
     lines.map(|l| l.split_once('|').map(|(a, b)| (a.trim(), b.trim())).unwrap()).collect()
 }
 
 /// `*` within a name, `**` across names.
-fn matches(pattern: &str, path: &str) -> bool {
+pub(super) fn matches(pattern: &str, path: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == path,
         Some((head, rest)) => path.strip_prefix(head).is_some_and(|path| {
@@ -97,7 +101,7 @@ fn matches(pattern: &str, path: &str) -> bool {
 }
 
 /// Times: mmdebstrap clamps them to this, later than any package, earlier than all that scripts write.
-fn epoch_of(dir: &Path) -> i64 {
+pub(super) fn epoch_of(dir: &Path) -> i64 {
     let mark = dir.join("epoch");
     if !mark.exists() {
         fs::write(&mark, "").unwrap();
@@ -151,6 +155,21 @@ fn required() -> bool {
     std::env::var("K8ORC_REQUIRE").as_deref() == Ok("all")
 }
 
+/// A finished system in `dir`; its .debs in the order in which they were installed, which dpkg's log tells.
+pub(super) fn make(dir: &Path, suite: &str, include: &str, more: &[&str]) -> Option<Vec<PathBuf>> {
+    let log = format!("--customize-hook=cp \"$1\"/var/log/dpkg.log {}", dir.display());
+    let include = format!("--include={include}");
+    let options = [&["--variant=essential", "--architectures=amd64", &include, &log], more].concat();
+    if !mmdebstrap(dir, suite, &options) {
+        return None;
+    }
+    let by_name = kept(dir);
+    let log = fs::read_to_string(dir.join("dpkg.log")).unwrap();
+    let names = log.lines().filter(|l| l.contains(" install ")).filter_map(|l| l.split_whitespace().nth(3));
+    let names = names.map(|n| n.split(':').next().unwrap());
+    Some(names.map(|n| by_name.get(n).unwrap_or_else(|| panic!("no .deb of {n}")).clone()).collect())
+}
+
 fn equal(suite: &str) {
     if crate::read::peers::missing(&["mmdebstrap"]) {
         return;
@@ -171,18 +190,7 @@ fn equal(suite: &str) {
     for (suite, include) in sets {
         let dir = tempfile::tempdir().unwrap();
         let set = format!("{suite}:{include}");
-        // The log tells the order in which the packages were installed.
-        let log = format!("--customize-hook=cp \"$1\"/var/log/dpkg.log {}", dir.path().display());
-        let include = format!("--include={include}");
-        if !mmdebstrap(dir.path(), &suite, &["--variant=essential", "--architectures=amd64", &include, &log]) {
-            continue;
-        }
-        let by_name = kept(dir.path());
-        let log = fs::read_to_string(dir.path().join("dpkg.log")).unwrap();
-        let names = log.lines().filter(|l| l.contains(" install ")).filter_map(|l| l.split_whitespace().nth(3));
-        let names = names.map(|n| n.split(':').next().unwrap());
-        let debs: Vec<PathBuf> =
-            names.map(|n| by_name.get(n).unwrap_or_else(|| panic!("no .deb of {n}")).clone()).collect();
+        let Some(debs) = make(dir.path(), &suite, &include, &[]) else { continue };
         ours(&set, dir.path(), &debs, Arch::X86_64);
         compare(&set, &dir.path().join("oracle.tar"), &dir.path().join("ours.tar"));
     }

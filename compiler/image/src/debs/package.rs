@@ -117,6 +117,27 @@ impl Package {
         })
     }
 
+    /// A package of a base, which its database describes; `None` where nothing of it is installed.
+    pub fn installed(read: &dpkg::Package) -> Option<Package> {
+        Some(Package {
+            name: read.name.clone(),
+            version: read.version.clone()?,
+            architecture: read.architecture.clone(),
+            same: read.multi_arch.as_deref() == Some("same"),
+            essential: read.essential,
+            depends: [read.pre_depends.clone(), read.depends.clone()].concat(),
+            provides: read.provides.clone(),
+            replaces: read.replaces.clone(),
+            fields: Vec::new(),
+            conffiles: Vec::new(),
+            watched: BTreeSet::new(),
+            sums: BTreeMap::new(),
+            control: Control(BTreeMap::new()),
+            list: Vec::new(),
+            taken: BTreeSet::new(),
+        })
+    }
+
     /// The name in `info/` and in triggers.
     pub fn info_name(&self) -> String {
         if self.same { format!("{}:{}", self.name, self.architecture) } else { self.name.clone() }

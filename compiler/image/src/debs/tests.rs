@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-fn archive(entries: &[(Entry, &[u8])]) -> Vec<u8> {
+pub(super) fn archive(entries: &[(Entry, &[u8])]) -> Vec<u8> {
     let mut writer = Writer::new(Vec::new());
     for (entry, bytes) in entries {
         let entry = Entry { size: bytes.len() as u64, ..entry.clone() };
@@ -20,15 +20,15 @@ fn archive(entries: &[(Entry, &[u8])]) -> Vec<u8> {
     writer.finish().unwrap()
 }
 
-fn file(path: &str) -> Entry {
+pub(super) fn file(path: &str) -> Entry {
     Entry { mode: 0o644, mtime: 5, ..Entry::new(path, Kind::File) }
 }
 
-fn directory(path: &str) -> Entry {
+pub(super) fn directory(path: &str) -> Entry {
     Entry { mode: 0o755, mtime: 5, ..Entry::new(path, Kind::Directory) }
 }
 
-fn link(path: &str, target: &str) -> Entry {
+pub(super) fn link(path: &str, target: &str) -> Entry {
     Entry { mode: 0o777, link: target.into(), ..Entry::new(path, Kind::Symlink) }
 }
 
@@ -44,13 +44,13 @@ fn ar(control: &[u8], data: &[u8]) -> Vec<u8> {
 }
 
 /// A place for packages.
-struct Debs {
-    dir: TempDir,
-    all: Vec<DebInput>,
+pub(super) struct Debs {
+    pub dir: TempDir,
+    pub all: Vec<DebInput>,
 }
 
 impl Debs {
-    fn new() -> Debs {
+    pub fn new() -> Debs {
         Debs { dir: tempfile::tempdir().unwrap(), all: Vec::new() }
     }
 
@@ -62,7 +62,7 @@ impl Debs {
     }
 
     /// A package with further lines of `control`, further control files, and its files.
-    fn deb(self, name: &str, fields: &str, control: &[(&str, &str)], data: &[(Entry, &[u8])]) -> Debs {
+    pub fn deb(self, name: &str, fields: &str, control: &[(&str, &str)], data: &[(Entry, &[u8])]) -> Debs {
         let text = format!("Package: {name}\nVersion: 1\nArchitecture: all\n{fields}Description: d\n");
         let mut files = vec![(file("./control"), text.as_bytes())];
         files.extend(control.iter().map(|(name, text)| (file(&format!("./{name}")), text.as_bytes())));

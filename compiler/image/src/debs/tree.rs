@@ -16,6 +16,8 @@ pub(super) enum Content {
     Deb(usize, u64),
     /// Written by an effect.
     Made(Vec<u8>),
+    /// In the base that the packages are added to, at this place; devices and pipes of the base too.
+    Base(Vec<u8>),
 }
 
 /// What a path is.
@@ -65,7 +67,8 @@ impl Tree {
         tree
     }
 
-    fn empty(epoch: i64) -> Tree {
+    /// The root alone.
+    pub fn empty(epoch: i64) -> Tree {
         let root = Node { kind: Kind::Directory, mode: 0o755, uid: 0, gid: 0, mtime: epoch, owner: None };
         Tree {
             nodes: BTreeMap::from([(Vec::new(), root)]),
@@ -150,6 +153,15 @@ impl Tree {
         prefix.push(b'/');
         let below = self.nodes.range(prefix.clone()..).take_while(|(p, _)| p.starts_with(&prefix));
         below.filter_map(|(p, _)| p.get(prefix.len()..)).filter(|n| !n.contains(&b'/')).map(<[u8]>::to_vec).collect()
+    }
+
+    /// Files and links anywhere below a directory, links to it followed: their paths from there, in order.
+    pub fn below(&self, dir: &[u8]) -> Vec<Vec<u8>> {
+        let Ok(mut prefix) = self.follow(dir) else { return Vec::new() };
+        prefix.push(b'/');
+        let below = self.nodes.range(prefix.clone()..).take_while(|(path, _)| path.starts_with(&prefix));
+        let files = below.filter(|(_, node)| node.kind != Kind::Directory);
+        files.filter_map(|(path, _)| path.get(prefix.len()..)).map(<[u8]>::to_vec).collect()
     }
 
     /// The times of directories as mmdebstrap leaves them. The packages of `early` (the essential ones and all that
@@ -247,7 +259,7 @@ impl Tree {
         if at.is_empty() {
             return fail("the root cannot go", path);
         }
-        for place in self.below(&at) {
+        for place in self.within(&at) {
             self.nodes.remove(&place);
         }
         if self.nodes.remove(&at).is_some() {
@@ -256,7 +268,7 @@ impl Tree {
         Ok(())
     }
 
-    fn below(&self, at: &[u8]) -> Vec<Vec<u8>> {
+    fn within(&self, at: &[u8]) -> Vec<Vec<u8>> {
         let prefix = [at, b"/"].concat();
         let all = self.nodes.range(prefix.clone()..).take_while(|(path, _)| path.starts_with(&prefix));
         all.map(|(path, _)| path.clone()).collect()
@@ -266,13 +278,13 @@ impl Tree {
     pub fn rename(&mut self, from: &[u8], to: &[u8]) -> Result<(), Failure> {
         let (from, to) = (self.place(from)?, self.place(to)?);
         let inside = to.starts_with(&[from.as_slice(), b"/"].concat());
-        if from.is_empty() || to.is_empty() || inside || !self.below(&to).is_empty() {
+        if from.is_empty() || to.is_empty() || inside || !self.within(&to).is_empty() {
             return fail("a path cannot be moved there", &to);
         }
         if !self.nodes.get(parent(&to)).is_some_and(|n| n.kind == Kind::Directory) {
             return fail("there is no directory for it", &to);
         }
-        for old in self.below(&from).into_iter().chain([from.clone()]) {
+        for old in self.within(&from).into_iter().chain([from.clone()]) {
             let Some(node) = self.nodes.remove(&old) else { continue };
             let new = [to.as_slice(), old.get(from.len()..).unwrap_or_default()].concat();
             self.nodes.insert(new, node);

@@ -19,7 +19,7 @@ use super::tree::{Content, Kind, Node, Tree, parts};
 const HEAD: usize = 48 << 20;
 const TAIL: usize = 16 << 20;
 /// All captured bytes together.
-const MOST_CAPTURED_TOTAL: usize = 128 << 20;
+pub(super) const MOST_CAPTURED_TOTAL: usize = 128 << 20;
 
 /// Which files are kept in memory, and what becomes of libraries.
 pub(super) trait Interest {
@@ -38,7 +38,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    fn push(&mut self, part: &[u8]) {
+    pub fn push(&mut self, part: &[u8]) {
         self.size += part.len() as u64;
         let (head, rest) = part.split_at_checked(HEAD.saturating_sub(self.head.len())).unwrap_or((part, b""));
         self.head.extend_from_slice(head);

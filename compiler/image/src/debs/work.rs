@@ -23,11 +23,12 @@ pub(super) fn run(tree: &mut Tree, admin: &Admin, arch: Arch, glibc: &str) -> Re
     Ok(())
 }
 
-/// update-shells(8): what packages list in `shells.d`, and each under its real directory.
-fn shells(tree: &mut Tree, listed_first: bool) -> Result<(), Failure> {
-    const DIRECTORY: &[u8] = b"/usr/share/debianutils";
-    let template = [DIRECTORY, b"/shells"].concat();
-    let mut files = vec![template.clone()];
+const DIRECTORY: &[u8] = b"/usr/share/debianutils";
+
+/// Shells of packages, in the order in which update-shells(8) finds them, and those that are listed as such: each is
+/// a shell under its real directory too.
+pub(super) fn packaged_shells(tree: &Tree) -> Result<(Vec<String>, Vec<String>), Failure> {
+    let mut files = vec![[DIRECTORY, b"/shells"].concat()];
     files
         .extend(tree.names(&[DIRECTORY, b"/shells.d"].concat()).iter().map(|n| [DIRECTORY, b"/shells.d/", n].concat()));
     let (mut known, mut listed): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
@@ -44,6 +45,13 @@ fn shells(tree: &mut Tree, listed_first: bool) -> Result<(), Failure> {
             }
         }
     }
+    Ok((known, listed))
+}
+
+/// update-shells(8): what packages list in `shells.d`, and each under its real directory.
+fn shells(tree: &mut Tree, listed_first: bool) -> Result<(), Failure> {
+    let (known, listed) = packaged_shells(tree)?;
+    let template = [DIRECTORY, b"/shells"].concat();
     let mut text = String::from_utf8_lossy(tree.read(&template).unwrap_or_default()).into_owned();
     let there: Vec<String> = text.lines().map(str::to_owned).collect();
     let mut order = known.clone();

@@ -52,7 +52,7 @@ pub(super) fn write(tree: &Tree, debs: &[DebInput], out: &mut dyn Write) -> Resu
 }
 
 /// The files of one package that are still there.
-fn contents<W: Write>(
+pub(super) fn contents<W: Write>(
     at: usize,
     deb: &DebInput,
     firsts: &BTreeMap<&Content, (&[u8], &Node)>,
@@ -83,7 +83,7 @@ impl Read for Content1<'_> {
     }
 }
 
-fn entry(path: &[u8], node: &Node) -> Entry {
+pub(super) fn entry(path: &[u8], node: &Node) -> Entry {
     let (kind, size, link) = match &node.kind {
         Kind::Directory => (EntryKind::Directory, 0, Vec::new()),
         Kind::File(_, size) => (EntryKind::File, *size, Vec::new()),
@@ -94,13 +94,14 @@ fn entry(path: &[u8], node: &Node) -> Entry {
     Entry { mode: node.mode, uid: node.uid, gid: node.gid, mtime: node.mtime, size, link, ..Entry::new(path, kind) }
 }
 
-fn unwritable(error: &WriteError) -> Failure {
+pub(super) fn unwritable(error: &WriteError) -> Failure {
     Failure::new(codes::E0568, format!("the layer cannot be written: {error}"), "see that there is room on the disk")
 }
 
-struct Counting<'a> {
-    out: &'a mut dyn Write,
-    written: u64,
+/// A stream whose bytes are counted.
+pub(super) struct Counting<'a> {
+    pub out: &'a mut dyn Write,
+    pub written: u64,
 }
 
 impl Write for Counting<'_> {

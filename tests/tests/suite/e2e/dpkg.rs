@@ -108,7 +108,7 @@ impl Dpkg {
         Some(Dpkg { dpkg: Need::tool("dpkg")?, query: Need::tool("dpkg-query")?, root: root.to_owned() })
     }
 
-    fn query(&self) -> Command {
+    pub(super) fn query(&self) -> Command {
         let mut command = Command::new(&self.query);
         command.arg("--admindir").arg(self.root.join("var/lib/dpkg"));
         command
@@ -123,7 +123,7 @@ impl Dpkg {
     }
 
     /// What `dpkg -L` lists; diversions are sentences, not paths.
-    fn list(&self, package: &str) -> BTreeSet<String> {
+    pub(super) fn list(&self, package: &str) -> BTreeSet<String> {
         let text = said(self.query().args(["-L", package]));
         text.lines().filter(|line| line.starts_with('/') && *line != "/.").map(str::to_owned).collect()
     }
@@ -146,7 +146,7 @@ impl Dpkg {
 
     /// `dpkg -L` of every package lists what is there and nothing else; what is there of the base's list of
     /// a package is still listed.
-    fn check_lists(&self, before: &BTreeMap<String, BTreeSet<String>>) {
+    pub(super) fn check_lists(&self, before: &BTreeMap<String, BTreeSet<String>>) {
         let names = said(self.query().args(["-W", "-f", "${binary:Package}\n"]));
         let mut complaints = Vec::new();
         for name in names.lines() {

@@ -3,6 +3,7 @@
 //! The specs are in `tests/cases/e2e`. Each names its base by the param `base`, so that one spec is built on
 //! a tar, on a layout, and on what a registry has.
 
+mod added;
 mod apk;
 mod dpkg;
 mod enforce;
