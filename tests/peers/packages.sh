@@ -7,6 +7,7 @@ peer_packages=(
     runc:runc strace:strace setcap:libcap2-bin setfattr:attr python3:python3
     node:nodejs npm:npm dockerd:docker.io slirp4netns:slirp4netns ip:iproute2 curl:curl
     flock:util-linux setpriv:util-linux script:bsdutils mount:mount cc:gcc
+    chromium:chromium chromedriver:chromium-driver fc-list:fontconfig
 )
 
 install_packages() {
@@ -15,6 +16,8 @@ install_packages() {
     for pair in "${peer_packages[@]}"; do
         command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
     done
+    # A browser without any font shows boxes.
+    [[ -n $(fc-list 2>/dev/null) ]] || missing+=(fonts-dejavu-core)
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
     [[ -e /usr/share/keyrings/debian-archive-keyring.gpg ]] || missing+=(debian-archive-keyring)
     compgen -G '/usr/lib/*/libc.a' >/dev/null || compgen -G '/usr/lib*/libc.a' >/dev/null || missing+=(libc6-dev)

@@ -30,6 +30,7 @@ mod seal;
 mod second_opinion;
 mod staging;
 pub mod stdlib;
+mod supply;
 mod survey;
 pub mod test;
 mod unchanged;
@@ -70,7 +71,7 @@ pub fn build(request: &Request, progress: &dyn Progress) -> Finished<Built> {
         let bases = survey::bases(run, &spec, &pinned)?;
         let plan = decide::plan(run, &spec, &pinned, &bases)?;
         pin::write_back(run, &pinned)?;
-        let written = write::all(run, &spec, &plan, &bases, &staging)?;
+        let written = write::all(run, &pinned, &plan, &bases, &staging)?;
         seal::seal(run, &staging)?;
         let built = seal::publish(run, &plan.name, staging, written)?;
         unchanged::remember(run, &spec, &pinned, &built);

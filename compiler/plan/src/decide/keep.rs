@@ -41,6 +41,7 @@ use crate::kept::Kept;
 use index::Index;
 
 pub use accounts::wanted_ids;
+pub use index::owned;
 pub use known::{ACCOUNT_FILES, dpkg_directory};
 pub use needs::{Dynamic, Inspect, Start};
 

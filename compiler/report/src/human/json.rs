@@ -100,7 +100,7 @@ fn profile(profile: &Profile, place: &dyn Fn(diag::Span) -> String) -> Value {
 }
 
 /// What must be there before the manifests are applied.
-fn requires(plan: &Plan) -> Value {
+pub(super) fn requires(plan: &Plan) -> Value {
     let mut secrets: Vec<String> = plan
         .workloads
         .iter()
