@@ -42,12 +42,10 @@ pub(crate) struct Part<'a> {
     pub manifest: &'a str,
 }
 
-impl<'a> Made<'a> {
+impl Made<'_> {
     /// The platforms; one whose base or manifest is not there is left out, which is a mistake of the caller.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = Part<'a>> {
+    pub(crate) fn parts(&self) -> Vec<Part<'_>> {
         let all = self.plan.images.iter().zip(&self.facts).zip(&self.manifests).enumerate();
-        all.map(|(number, ((image, facts), manifest))| Part { number, image, facts, manifest })
-            .collect::<Vec<_>>()
-            .into_iter()
+        all.map(|(number, ((image, facts), manifest))| Part { number, image, facts, manifest }).collect()
     }
 }

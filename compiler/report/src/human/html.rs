@@ -38,7 +38,7 @@ pub fn report_html(made: &Made<'_>, place: &dyn Fn(diag::Span) -> String) -> Str
         }),
         escape(made.version),
     ));
-    let parts: Vec<Part<'_>> = made.parts().collect();
+    let parts = made.parts();
     body.push_str(&notices(plan));
     body.push_str(&navigation(&parts));
     body.push_str("<main>\n");

@@ -85,7 +85,7 @@ pub fn provenance(made: &Made<'_>, inputs: &Inputs) -> Value {
     let mut subjects = vec![json!({ "name": name, "digest": digest(&made.outcome.digest) })];
     // With several platforms the first is the index; a cluster may name either.
     if made.manifests.len() > 1 {
-        subjects.extend(made.parts().map(
+        subjects.extend(made.parts().iter().map(
             |part| json!({ "name": format!("{name} ({})", part.image.platform), "digest": digest(part.manifest) }),
         ));
     }

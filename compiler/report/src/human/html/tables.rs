@@ -120,7 +120,8 @@ fn class(kind: Kind) -> &'static str {
     match kind {
         Kind::Number => " class=n",
         Kind::Code => " class=c",
-        Kind::Text | Kind::Choice => "",
+        Kind::Choice => " class=s",
+        Kind::Text => "",
     }
 }
 

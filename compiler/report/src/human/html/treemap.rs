@@ -23,7 +23,7 @@ struct Area {
 const DESK: (f64, f64) = (520.0, 400.0);
 const PHONE: (f64, f64) = (326.0, 400.0);
 /// Width of a letter and height of a line, about.
-const LETTER: f64 = 6.9;
+const LETTER: f64 = 6.5;
 const LINE: f64 = 15.0;
 
 /// Both ways to group, each before and after, and as a table.
@@ -103,13 +103,21 @@ fn words(out: &mut String, name: &str, size: &str, area: Area) {
     };
     let trimmed = name.trim_end_matches('/');
     let last = trimmed.rsplit('/').next().unwrap_or(trimmed);
-    let Some(shown) = [name, last].into_iter().find(|text| fits(text, 1.0, DESK)) else { return };
+    let whole = [name, last].into_iter().find(|text| fits(text, 1.0, DESK)).map(str::to_owned);
+    let Some(shown) = whole.or_else(|| cut(last, |text| fits(text, 1.0, DESK))) else { return };
+    let shown = shown.as_str();
     let class = |text: &str, lines: f64| if fits(text, lines, PHONE) { "" } else { " class=desk" };
     let _ = write!(out, "<text x=5 y=15{}>{}</text>", class(shown, 1.0), escape(shown));
     if fits(size, 2.0, DESK) {
         let class = if fits(size, 2.0, PHONE) && fits(shown, 1.0, PHONE) { "size" } else { "\"size desk\"" };
         let _ = write!(out, "<text x=5 y=30 class={class}>{size}</text>");
     }
+}
+
+/// The beginning of a name, where that says enough.
+fn cut(name: &str, fits: impl Fn(&str) -> bool) -> Option<String> {
+    let letters = name.chars().count();
+    (5..letters).rev().map(|count| name.chars().take(count).chain(['…']).collect()).find(|text: &String| fits(text))
 }
 
 fn table(out: &mut String, name: &str, groups: &[Group]) {
