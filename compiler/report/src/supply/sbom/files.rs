@@ -57,7 +57,7 @@ fn group(
         "comment": format!("{} files, {bytes} bytes", files.len()),
     });
     if files.len() <= FEW {
-        let lines: Vec<_> = files.iter().filter_map(|(path, entry)| {
+        let lines = files.iter().filter_map(|(path, entry)| {
             let NodeKind::File(file) = &entry.node.kind else { return None };
             Some(document.annotation(&format!("sha256:{} {}", hex(&file.sha256), printable_bytes(path.as_bytes()))))
         });
