@@ -13,6 +13,11 @@ use crate::Part;
 /// Groups that a picture holds besides the rest.
 const MOST: usize = 36;
 
+/// A directory of more than one part in so many is opened.
+const LARGEST: u64 = 25;
+/// A group of less than one part in so many is too small to be seen.
+const SMALLEST: u64 = 400;
+
 /// Bytes of one group.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Bytes {
@@ -77,7 +82,7 @@ fn size(node: &Node, seen: &mut BTreeSet<u32>) -> Option<u64> {
     (first && file.size > 0).then_some(file.size)
 }
 
-/// By directory: the largest are opened until there are enough of them.
+/// By directory: large ones are opened where most of what is in them can be seen.
 pub(super) fn by_directory(part: &Part<'_>) -> Vec<Group> {
     let paths = Paths::of(part);
     let mut sums: BTreeMap<&[u8], Bytes> = BTreeMap::new();
@@ -100,10 +105,17 @@ pub(super) fn by_directory(part: &Part<'_>) -> Vec<Group> {
     let weight = |path: &&[u8]| sums.get(path).map_or(0, |bytes| bytes.before.max(bytes.after()));
     let total = weight(&root);
     let mut shown: BTreeSet<&[u8]> = BTreeSet::from([root]);
-    // The largest that can be opened, while it is worth it: its parts are all that is lost of it.
-    while shown.len() < MOST {
-        let large = |path: &&&[u8]| weight(path).saturating_mul(25) > total && children.contains_key(**path);
-        let Some(next) = shown.iter().filter(large).max_by_key(|path| (weight(path), *path)).copied() else { break };
+    // What opening a directory would show of it: the rest of it is lost among the others.
+    let told = |path: &[u8]| {
+        let inner = children.get(path).into_iter().flatten().map(weight);
+        inner.filter(|inner| inner.saturating_mul(SMALLEST) >= total).fold(0_u64, u64::saturating_add)
+    };
+    for _ in 0..MOST {
+        let worth = |path: &&&[u8]| {
+            let own = weight(path);
+            own.saturating_mul(LARGEST) > total && told(path).saturating_mul(2) > own
+        };
+        let Some(next) = shown.iter().filter(worth).max_by_key(|path| (weight(path), *path)).copied() else { break };
         shown.remove(next);
         shown.extend(children.get(next).into_iter().flatten());
     }
@@ -136,13 +148,14 @@ pub(super) fn by_package(part: &Part<'_>) -> Vec<Group> {
 /// The largest groups, and the rest as one; largest first.
 fn fewest(mut groups: Vec<Group>, rest: &str) -> Vec<Group> {
     groups.retain(|group| group.bytes != Bytes::default());
-    groups.sort_by(|a, b| {
-        let key = |group: &Group| group.bytes.before.max(group.bytes.after());
-        key(b).cmp(&key(a)).then_with(|| a.name.cmp(&b.name))
-    });
-    if groups.len() > MOST {
+    let key = |group: &Group| group.bytes.before.max(group.bytes.after());
+    groups.sort_by(|a, b| key(b).cmp(&key(a)).then_with(|| a.name.cmp(&b.name)));
+    let total = groups.iter().map(|group| key(group)).fold(0_u64, u64::saturating_add);
+    let large = groups.iter().take_while(|group| key(group).saturating_mul(SMALLEST) >= total).count().min(MOST);
+    // A single one may as well have its name.
+    if groups.len() > large + 1 {
         let mut bytes = Bytes::default();
-        let tail = groups.split_off(MOST);
+        let tail = groups.split_off(large);
         tail.iter().for_each(|group| bytes.add(group.bytes));
         groups.push(Group { name: format!("{} {rest}", tail.len()), bytes });
     }

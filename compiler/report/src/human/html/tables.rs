@@ -49,6 +49,10 @@ impl Cell {
         Self { text: value.to_string(), value: Some(value), at: None }
     }
 
+    fn nothing() -> Self {
+        Self { text: "–".to_owned(), value: Some(0), at: None }
+    }
+
     fn size(value: u64) -> Self {
         Self { text: bytes(value), value: Some(value), at: None }
     }
@@ -138,8 +142,14 @@ fn one(out: &mut String, column: &Column, cell: &Cell) {
 /// Packages with their fate.
 pub(super) fn packages(packages: &[PackageDecision], place: &Place<'_>) -> Table {
     use Kind::{Choice, Code, Number, Text};
-    let columns =
-        [("package", Code), ("version", Code), ("fate", Choice), ("size", Number), ("gone", Number), ("because", Text)];
+    let columns = [
+        ("package", Code),
+        ("version", Code),
+        ("fate", Choice),
+        ("size", Number),
+        ("paths gone", Number),
+        ("because", Text),
+    ];
     let mut table = Table::new("packages", "The base has no package database.", &columns);
     for package in packages {
         let fate = match (package.kept, package.missing.is_empty()) {
@@ -152,7 +162,7 @@ pub(super) fn packages(packages: &[PackageDecision], place: &Place<'_>) -> Table
             Cell::text(&package.version),
             Cell::text(fate),
             Cell::size(package.size),
-            Cell::number(package.missing.len() as u64),
+            if package.kept { Cell::number(package.missing.len() as u64) } else { Cell::nothing() },
             Cell::reason(reason(&package.reason, place)),
         ]);
     }
