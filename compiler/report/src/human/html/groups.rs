@@ -16,7 +16,7 @@ const MOST: usize = 36;
 /// A directory of more than one part in so many is opened.
 const LARGEST: u64 = 25;
 /// A group of less than one part in so many is too small to be seen.
-const SMALLEST: u64 = 400;
+const SMALLEST: u64 = 200;
 
 /// Bytes of one group.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -105,15 +105,17 @@ pub(super) fn by_directory(part: &Part<'_>) -> Vec<Group> {
     let weight = |path: &&[u8]| sums.get(path).map_or(0, |bytes| bytes.before.max(bytes.after()));
     let total = weight(&root);
     let mut shown: BTreeSet<&[u8]> = BTreeSet::from([root]);
-    // What opening a directory would show of it: the rest of it is lost among the others.
-    let told = |path: &[u8]| {
-        let inner = children.get(path).into_iter().flatten().map(weight);
-        inner.filter(|inner| inner.saturating_mul(SMALLEST) >= total).fold(0_u64, u64::saturating_add)
-    };
+    let visible = |path: &&[u8]| weight(path).saturating_mul(SMALLEST) >= total;
     for _ in 0..MOST {
+        let room = MOST.saturating_sub(shown.iter().filter(|path| visible(path)).count());
         let worth = |path: &&&[u8]| {
-            let own = weight(path);
-            own.saturating_mul(LARGEST) > total && told(path).saturating_mul(2) > own
+            let inner: Vec<u64> =
+                children.get(**path).into_iter().flatten().filter(|path| visible(path)).map(weight).collect();
+            // What cannot be seen of it is lost among the others: a fifth may be.
+            let told = inner.iter().fold(0_u64, |sum, bytes| sum.saturating_add(*bytes));
+            weight(path).saturating_mul(LARGEST) > total
+                && told.saturating_mul(5) > weight(path).saturating_mul(4)
+                && inner.len() <= room + 1
         };
         let Some(next) = shown.iter().filter(worth).max_by_key(|path| (weight(path), *path)).copied() else { break };
         shown.remove(next);
