@@ -95,3 +95,18 @@ fn relative(path: &Path, root: &Path) -> Option<String> {
 fn named(name: &str, bytes: &[u8]) -> Named {
     Named { name: name.to_owned(), sha256: hex(&Sha256::digest(bytes)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_do_not_tell_where_the_spec_lies() {
+        let name = |path: &str, root: &str| relative(Path::new(path), Path::new(root));
+        assert_eq!(name("some/where/team/x", "some/where").as_deref(), Some("team/x"));
+        assert_eq!(name("./x", ".").as_deref(), Some("x"));
+        assert_eq!(name("team/x", ".").as_deref(), Some("team/x"));
+        assert_eq!(name("/else/x", "."), None);
+        assert_eq!(name("/else/x", "/some"), None);
+    }
+}

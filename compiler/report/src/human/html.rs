@@ -168,7 +168,7 @@ fn sizes(made: &Made<'_>, part: &Part<'_>) -> String {
     );
     for (name, before, after, is_bytes) in rows {
         let show = |n: u64| if is_bytes { bytes(n) } else { n.to_string() };
-        let left = if before == 0 { None } else { Some(after.saturating_mul(1000) / before) };
+        let left = after.saturating_mul(1000).checked_div(before);
         let bar = left.map_or_else(
             || "<span class=dim>–</span>".to_owned(),
             |left| {

@@ -32,6 +32,16 @@ fn quickstart() {
     let kept = dpkg.check_packages(&output);
     assert!(kept.contains("nginx-light") && kept.contains("ca-certificates") && !kept.contains("apt"), "{kept:?}");
 
+    // The provenance names each package that the lock names, by the same hash.
+    let statement = fs::read_to_string(output.dir.join("provenance.intoto.json")).expect("there");
+    let lock = case.read("k8orc.lock");
+    let packages: Vec<&str> = lock.lines().filter(|line| line.trim_start().starts_with("package ")).collect();
+    assert!(packages.len() > 50 && statement.matches("\"pkg:deb/debian/").count() == packages.len());
+    for line in packages {
+        let sum = line.split("digest=\"sha256:").nth(1).and_then(|rest| rest.get(..64)).expect("a digest");
+        assert!(statement.contains(sum), "{line}");
+    }
+
     // Somebody else, with the lock and nothing else: the same bytes, from packages by hash.
     let other = Case::example("quickstart");
     other.write("k8orc.lock", &case.read("k8orc.lock"));

@@ -152,7 +152,7 @@ fn fewest(mut groups: Vec<Group>, rest: &str) -> Vec<Group> {
     groups.retain(|group| group.bytes != Bytes::default());
     let key = |group: &Group| group.bytes.before.max(group.bytes.after());
     groups.sort_by(|a, b| key(b).cmp(&key(a)).then_with(|| a.name.cmp(&b.name)));
-    let total = groups.iter().map(|group| key(group)).fold(0_u64, u64::saturating_add);
+    let total = groups.iter().map(&key).fold(0_u64, u64::saturating_add);
     let large = groups.iter().take_while(|group| key(group).saturating_mul(SMALLEST) >= total).count().min(MOST);
     // A single one may as well have its name.
     if groups.len() > large + 1 {
@@ -162,4 +162,27 @@ fn fewest(mut groups: Vec<Group>, rest: &str) -> Vec<Group> {
         groups.push(Group { name: format!("{} {rest}", tail.len()), bytes });
     }
     groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_lost_in_the_rest() {
+        let group =
+            |n: u64| Group { name: format!("p{n}"), bytes: Bytes { before: n * 1000, kept: n * 500, written: n % 2 } };
+        let all: Vec<Group> = (0..200).map(group).collect();
+        let sum = |groups: &[Group]| {
+            let mut sum = Bytes::default();
+            groups.iter().for_each(|group| sum.add(group.bytes));
+            sum
+        };
+        let few = fewest(all.clone(), "others");
+        assert_eq!(sum(&few), sum(&all));
+        assert_eq!(few.len(), MOST + 1);
+        assert_eq!(few.last().map(|rest| rest.name.as_str()), Some("163 others"), "one of nothing is no group");
+        assert!(few[..MOST].windows(2).all(|two| two[0].bytes.before >= two[1].bytes.before));
+        assert_eq!(fewest(vec![group(1), group(2)], "others").len(), 2);
+    }
 }
