@@ -95,7 +95,7 @@ fn cell(out: &mut String, group: &Group, size: u64, area: Area, after: bool) {
     out.push_str("</svg>");
 }
 
-/// The name (or its last part) and the size, as far as they fit.
+/// The name (or its last part, or the beginning of that) and the size, as far as they fit on a desk and on a phone.
 fn words(out: &mut String, name: &str, size: &str, area: Area) {
     let fits = |text: &str, lines: f64, (width, height): (f64, f64)| {
         text.chars().count() as f64 * LETTER + 10.0 <= area.width * width / 100.0
@@ -103,14 +103,25 @@ fn words(out: &mut String, name: &str, size: &str, area: Area) {
     };
     let trimmed = name.trim_end_matches('/');
     let last = trimmed.rsplit('/').next().unwrap_or(trimmed);
-    let whole = [name, last].into_iter().find(|text| fits(text, 1.0, DESK)).map(str::to_owned);
-    let Some(shown) = whole.or_else(|| cut(last, |text| fits(text, 1.0, DESK))) else { return };
-    let shown = shown.as_str();
-    let class = |text: &str, lines: f64| if fits(text, lines, PHONE) { "" } else { " class=desk" };
-    let _ = write!(out, "<text x=5 y=15{}>{}</text>", class(shown, 1.0), escape(shown));
-    if fits(size, 2.0, DESK) {
-        let class = if fits(size, 2.0, PHONE) && fits(shown, 1.0, PHONE) { "size" } else { "\"size desk\"" };
-        let _ = write!(out, "<text x=5 y=30 class={class}>{size}</text>");
+    let shown = |place| {
+        let whole = [name, last].into_iter().find(|text| fits(text, 1.0, place)).map(str::to_owned);
+        whole.or_else(|| cut(last, |text| fits(text, 1.0, place)))
+    };
+    let [desk, phone] = [DESK, PHONE].map(|place| {
+        let size = fits(size, 2.0, place);
+        shown(place).map(|name| (name, size))
+    });
+    let one = |out: &mut String, (name, with_size): &(String, bool), class: &str| {
+        let _ = write!(out, "<text x=5 y=15 class=\"{class}\">{}</text>", escape(name));
+        if *with_size {
+            let _ = write!(out, "<text x=5 y=30 class=\"size {class}\">{size}</text>");
+        }
+    };
+    if desk == phone {
+        desk.iter().for_each(|words| one(out, words, "both"));
+    } else {
+        desk.iter().for_each(|words| one(out, words, "desk"));
+        phone.iter().for_each(|words| one(out, words, "phone"));
     }
 }
 
