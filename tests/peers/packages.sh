@@ -8,6 +8,7 @@ peer_packages=(
     node:nodejs npm:npm dockerd:docker.io slirp4netns:slirp4netns ip:iproute2 curl:curl
     flock:util-linux setpriv:util-linux script:bsdutils mount:mount cc:gcc
     rpm:rpm rpmbuild:rpm sqlite3:sqlite3 chroot:coreutils
+    chromium:chromium chromedriver:chromium-driver fc-list:fontconfig
 )
 
 install_packages() {
@@ -16,6 +17,8 @@ install_packages() {
     for pair in "${peer_packages[@]}"; do
         command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
     done
+    # A browser without any font shows boxes.
+    [[ -n $(fc-list 2>/dev/null) ]] || missing+=(fonts-dejavu-core)
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
     [[ -e /usr/share/keyrings/debian-archive-keyring.gpg ]] || missing+=(debian-archive-keyring)
     compgen -G '/usr/lib/*/libc.a' >/dev/null || compgen -G '/usr/lib*/libc.a' >/dev/null || missing+=(libc6-dev)

@@ -32,6 +32,7 @@ mod seal;
 mod second_opinion;
 mod staging;
 pub mod stdlib;
+mod supply;
 mod survey;
 pub mod test;
 mod unchanged;
@@ -72,7 +73,7 @@ pub fn build(request: &Request, progress: &dyn Progress) -> Finished<Built> {
         let bases = survey::bases(run, &spec, &pinned)?;
         let plan = decide::plan(run, &spec, &pinned, &bases)?;
         pin::write_back(run, &pinned)?;
-        let written = write::all(run, &spec, &plan, &bases, &staging)?;
+        let written = write::all(run, &pinned, &plan, &bases, &staging)?;
         let name = plan.name.clone();
         // Hundreds of thousands of small pieces, which nobody waits for.
         std::thread::spawn(move || drop((plan, bases)));

@@ -66,7 +66,7 @@ pub(crate) fn write_back(run: &Run<'_>, pinned: &Pinned) -> Stage<bool> {
 }
 
 /// A lock that pins nothing is not worth a file (a base from scratch without new accounts).
-fn is_empty(lock: &Lock) -> bool {
+pub(crate) fn is_empty(lock: &Lock) -> bool {
     lock.bases.is_empty() && lock.selections.is_empty() && lock.ids.is_empty() && lock.retired.is_empty()
 }
 

@@ -9,11 +9,13 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use lang::world::{FileKind, World, WorldError};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
+use sha2::{Digest as _, Sha256};
 
 use crate::look::{Follow, Look, Seen};
 use crate::stdlib;
@@ -22,12 +24,21 @@ use crate::stdlib;
 #[derive(Debug, Default)]
 pub struct OsWorld {
     seen: Seen,
+    hashes: Mutex<Hashes>,
 }
+
+/// SHA-256 of files by the directory that names them and the path below it.
+type Hashes = BTreeMap<(PathBuf, PathBuf), [u8; 32]>;
 
 impl OsWorld {
     /// Everything that was looked at so far, as it looked then.
     pub(crate) fn seen(&self) -> BTreeMap<(PathBuf, Follow), Option<Look>> {
         self.seen.all()
+    }
+
+    /// Hashes of all files that were read whole so far, for the provenance.
+    pub(crate) fn hashes(&self) -> BTreeMap<(PathBuf, PathBuf), [u8; 32]> {
+        self.hashes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Opens and remembers.
@@ -106,6 +117,8 @@ impl World for OsWorld {
         if bytes.len() as u64 > limit {
             return Err(WorldError::TooLarge(limit));
         }
+        let mut hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
+        hashes.insert((root.to_owned(), path.to_owned()), Sha256::digest(&bytes).into());
         Ok(bytes)
     }
 

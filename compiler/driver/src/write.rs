@@ -7,17 +7,18 @@ use std::path::Path;
 
 use diag::{Diagnostic, Span};
 use image::write::{Input, Options, Sink, Written};
-use lang::spec::Spec;
 use plan::kept::Content;
 use plan::plan::Plan;
+use report::Made;
 use report::human::Outcome;
 use serde::Serialize;
 use syscalls::write::runtime_spec::{Runtime, runtime_spec};
 
+use crate::pin::Pinned;
 use crate::request::Run;
 use crate::staging::Staging;
 use crate::survey::Base;
-use crate::{OsWorld, Stage};
+use crate::{OsWorld, Stage, supply};
 
 /// What was written, for the seal.
 pub(crate) struct Artifacts {
@@ -27,7 +28,7 @@ pub(crate) struct Artifacts {
 }
 
 /// Everything but the seal.
-pub(crate) fn all(run: &Run<'_>, _spec: &Spec, plan: &Plan, bases: &[Base], staging: &Staging) -> Stage<Artifacts> {
+pub(crate) fn all(run: &Run<'_>, pinned: &Pinned, plan: &Plan, bases: &[Base], staging: &Staging) -> Stage<Artifacts> {
     if run.request.archive.is_some() && plan.images.len() > 1 {
         return Err(Diagnostic::new(diag::codes::E1021, "a docker-archive holds one platform, this image has several")
             .help("build one platform, or load image/ with a tool that reads OCI layouts")
@@ -58,6 +59,14 @@ pub(crate) fn all(run: &Run<'_>, _spec: &Spec, plan: &Plan, bases: &[Base], stag
     };
     let report = report::human::report_json(plan, &outcome, &place);
     staging.write("report.json", pretty(&report)?.as_bytes())?;
+    let made = Made {
+        plan,
+        facts: bases.iter().map(|base| &base.facts).collect(),
+        outcome: &outcome,
+        manifests: image.images.iter().map(|image| image.manifest.digest.to_string()).collect(),
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    supply::write(run, &made, pinned, staging, &place)?;
     let graph = report::graph::model(plan, &digest);
     staging.write("hgraph.json", pretty(&report::graph::json(&graph))?.as_bytes())?;
     staging.write("hgraph.svg", report::graph::svg(&graph).as_bytes())?;
@@ -113,7 +122,7 @@ fn read_source(world: &OsWorld, content: &Content, sink: Sink<'_>) -> Result<(),
 }
 
 /// Pretty JSON with a final newline: people read these files.
-fn pretty(value: &impl Serialize) -> Result<String, Diagnostic> {
+pub(crate) fn pretty(value: &impl Serialize) -> Result<String, Diagnostic> {
     let text = serde_json::to_string_pretty(value).map_err(|error| {
         Diagnostic::new(diag::codes::E1020, format!("{error}")).note("this is a bug of k8orc; nothing was written")
     })?;

@@ -21,5 +21,5 @@ pub use podman::{Podman, write_containers_conf};
 pub use registry::Registry;
 pub use run::{Run, run};
 pub use runc::{Bundle, Config, Container, Mount};
-pub use scripts::{docker_load, kube_play, validate_manifests};
+pub use scripts::{docker_load, kube_play, look_at_report, validate_manifests, validate_provenance, validate_sbom};
 pub use tree::list_tree;

@@ -20,6 +20,35 @@ pub fn validate_manifests(paths: &[&Path]) -> Option<Run> {
     Some(run(&mut command, Duration::from_secs(120)))
 }
 
+/// Whether spdx-tools finds nothing to say against an SBOM: exit status 0, and its package URLs on stdout.
+#[must_use]
+pub fn validate_sbom(file: &Path) -> Option<Run> {
+    validate_supply("sbom", file)
+}
+
+/// Whether in-toto's types take a provenance statement: exit status 0, and the resolved dependencies on stdout.
+#[must_use]
+pub fn validate_provenance(file: &Path) -> Option<Run> {
+    validate_supply("provenance", file)
+}
+
+fn validate_supply(kind: &str, file: &Path) -> Option<Run> {
+    let mut command = Command::new(Need::path("K8ORC_TEST_PYTHON")?);
+    command.arg(script("validate_supply.py")).arg(kind).arg(file);
+    Some(run(&mut command, Duration::from_secs(120)))
+}
+
+/// Opens a report in Chromium as `look_at_report.py` says: the list of removed paths must find `needle` in so many
+/// rows. Exit status 0, and what was seen on stdout; pictures go to a directory.
+#[must_use]
+pub fn look_at_report(report: &Path, pictures: &Path, needle: &str, times: usize) -> Option<Run> {
+    Need::tool("chromium")?;
+    Need::tool("chromedriver")?;
+    let mut command = Command::new(Need::tool("python3")?);
+    command.arg(script("look_at_report.py")).arg(report).arg(pictures).arg(needle).arg(times.to_string());
+    Some(run(&mut command, Duration::from_secs(300)))
+}
+
 /// Plays manifests (a file or a directory) with podman and asks for `http://127.0.0.1:port/path` in the
 /// pod: exit status 0 and the body on stdout when it was there. `image` is what skopeo reads; it is put
 /// in place of every image that the manifests name.

@@ -7,6 +7,7 @@ mod faults;
 mod lock;
 mod output;
 mod pages;
+mod reports;
 mod tidy;
 mod verbs;
 

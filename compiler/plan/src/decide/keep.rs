@@ -45,6 +45,7 @@ use index::Index;
 
 pub use accounts::wanted_ids;
 pub use families::{apk_directory, rpm_directory};
+pub use index::owned;
 pub use known::{ACCOUNT_FILES, dpkg_directory};
 pub use needs::{Dynamic, Inspect, MENTIONS, Start};
 pub use reach::RULES;

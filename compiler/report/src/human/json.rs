@@ -198,7 +198,7 @@ fn profile(profile: &Profile, place: Place<'_>) -> Value {
 }
 
 /// What must be there before the manifests are applied.
-fn requires(plan: &Plan) -> Value {
+pub(super) fn requires(plan: &Plan) -> Value {
     let mut secrets: Vec<String> = plan
         .workloads
         .iter()

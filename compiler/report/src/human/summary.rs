@@ -58,12 +58,7 @@ fn table(out: &mut String, plan: &Plan, image: &ImagePlan, base_compressed: u64,
     row("setuid", before.setuid.to_string(), after.setuid.to_string());
     let allowed = plan.profile.calls.values().filter(|call| call.action == Action::Allow).count();
     let refused = plan.profile.calls.len() - allowed;
-    let rest = match plan.profile.otherwise {
-        DefaultAction::KillProcess => "any other kills the process",
-        DefaultAction::KillThread => "any other kills the thread",
-        DefaultAction::Errno(_) => "any other fails",
-        DefaultAction::Log => "any other is logged",
-    };
+    let rest = otherwise(plan.profile.otherwise);
     row(
         "syscalls",
         "all".to_owned(),
@@ -73,6 +68,16 @@ fn table(out: &mut String, plan: &Plan, image: &ImagePlan, base_compressed: u64,
         ),
     );
     let _ = writeln!(out, "  {:<11} uid {} gid {}", "runs as", image.user.uid, image.user.gid);
+}
+
+/// What happens at a call that is not named.
+pub(super) fn otherwise(action: DefaultAction) -> &'static str {
+    match action {
+        DefaultAction::KillProcess => "any other kills the process",
+        DefaultAction::KillThread => "any other kills the thread",
+        DefaultAction::Errno(_) => "any other fails",
+        DefaultAction::Log => "any other is logged",
+    }
 }
 
 fn notes(plan: &Plan) -> Vec<String> {

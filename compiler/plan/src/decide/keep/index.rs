@@ -59,6 +59,13 @@ impl<'a> Index<'a> {
     }
 }
 
+/// Packages that list each name of a base, by their numbers in [`crate::facts::PackageFacts::packages`], rising; links on
+/// the way and diversions are followed. A name that nobody lists is not there.
+pub fn owned(facts: &Facts) -> BTreeMap<&ImagePath, Vec<usize>> {
+    let index = Index::new(facts);
+    index.names.into_iter().zip(index.owners).filter(|(_, owners)| !owners.is_empty()).collect()
+}
+
 /// Where listed paths really are: directories on the way may be links (`/lib` → `usr/lib`).
 struct Places<'a> {
     tree: &'a Tree,
