@@ -64,6 +64,8 @@ pub struct Package {
     pub provides: Vec<Provide>,
     /// `k:`: which of several providers is taken, the highest first.
     pub provider_priority: u64,
+    /// `f:` with `S`: what is written as SHA-1 of a file is the first 20 bytes of its SHA-256 (apk-tools 3).
+    pub short_sha256: bool,
     /// Directories and files in the order of the file.
     pub listed: Vec<Listed>,
     /// Line of the first field.
@@ -176,6 +178,7 @@ impl Reader {
             b'o' => package.origin = Some(text()?),
             b'I' => package.installed_size = Some(number()?),
             b'k' => package.provider_priority = number()?,
+            b'f' => package.short_sha256 = value.contains(&b'S'),
             b'D' => package.depends = atoms(value).map_err(dependency)?,
             b'p' => package.provides = provides(value).map_err(dependency)?,
             b'F' => {
@@ -273,6 +276,7 @@ mod tests {
         ];
         assert_eq!(listed, modes);
         assert_eq!(all[0].listed[1].checksum.as_deref(), Some("Q1x="));
+        assert!(all[0].short_sha256 && !all[1].short_sha256);
         assert_eq!((all[0].depends.len(), all[0].provides.len(), all[0].installed_size), (2, 1, Some(20)));
     }
 

@@ -368,3 +368,51 @@ fn ndb_is_read_and_written_as_rpm_has_it() {
         "package one is not installed\ntwo-1.2-3.noarch\nthree-1.2-3.noarch\n"
     );
 }
+
+/// Random bytes in a file, always the same ones.
+fn damaged(bytes: &[u8], seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state >> 16).unwrap()
+    };
+    let mut out = bytes.to_vec();
+    for _ in 0..1 + next() % 4 {
+        let at = next() % out.len();
+        out[at] = match next() % 3 {
+            0 => 0xff,
+            1 => 0,
+            _ => next() as u8,
+        };
+    }
+    if next() % 8 == 0 {
+        out.truncate(next() % (out.len() + 1));
+    }
+    out
+}
+
+#[test]
+fn damaged_files_give_errors_and_no_panic() {
+    let (Some(ndb), Some(bdb)) = (base("rpmdb-ndb/Packages.db"), base("rpmdb-bdb/Packages")) else { return };
+    let records = ndb::packages(&ndb).unwrap();
+    let blob = &records.iter().find(|r| package(r).name == "bash").unwrap().blob;
+    let mut errors = 0;
+    for seed in 0..4000 {
+        // The table and the first strings are the interesting part of a header.
+        let broken = [damaged(&blob[..3000], seed), blob[3000..].to_vec()].concat();
+        let read = Header::parse(&broken).and_then(|header| Package::read(&header));
+        errors += usize::from(read.is_err());
+        let _ = with_states(&broken, [(0, 2), (seed as usize, 2)]);
+    }
+    assert!(errors > 500, "{errors}");
+    for seed in 0..400 {
+        let head = [damaged(&ndb[..4096], seed), ndb[4096..].to_vec()].concat();
+        let _ = ndb::rewrite(&head, |n| if n.is_multiple_of(2) { Fate::Drop } else { Fate::Keep });
+        let _ = super::bdb::packages(&damaged(&bdb, seed));
+        let page = usize::try_from(seed).unwrap() % (bdb.len() / 4096) * 4096;
+        let one = [&bdb[..page], &damaged(&bdb[page..page + 64], seed), &bdb[page + 64..]].concat();
+        let _ = super::bdb::packages(&one);
+    }
+}
