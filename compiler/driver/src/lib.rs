@@ -71,8 +71,11 @@ pub fn build(request: &Request, progress: &dyn Progress) -> Finished<Built> {
         let plan = decide::plan(run, &spec, &pinned, &bases)?;
         pin::write_back(run, &pinned)?;
         let written = write::all(run, &spec, &plan, &bases, &staging)?;
-        seal::seal(run, &staging)?;
-        let built = seal::publish(run, &plan.name, staging, written)?;
+        let name = plan.name.clone();
+        // Hundreds of thousands of small pieces, which nobody waits for.
+        std::thread::spawn(move || drop((plan, bases)));
+        seal::seal(run, &staging, &written)?;
+        let built = seal::publish(run, &name, staging, written)?;
         unchanged::remember(run, &spec, &pinned, &built);
         Ok(built)
     })

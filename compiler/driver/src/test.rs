@@ -10,7 +10,7 @@ use diag::text::printable;
 use diag::{Diagnostic, codes};
 use plan::plan::Plan;
 use report::human::Outcome;
-use serde_json::Value;
+use serde_json::{Value, json};
 use trial::TrialReport;
 
 use crate::request::{Finished, Progress, Request, Run};
@@ -98,7 +98,7 @@ fn same_spec(run: &Run<'_>, plan: &Plan, output: &Path) -> Stage<()> {
         output: String::new(),
     };
     let sources = run.sources.borrow();
-    let now = report::human::report_json(plan, &outcome, &|span| sources.place(span));
+    let now = json!(report::human::report_json(plan, &outcome, &|span| sources.place(span)));
     // Places move with an edit that changes nothing else.
     if strip(now) == strip(built) { Ok(()) } else { Err(stale("").into()) }
 }

@@ -1,14 +1,17 @@
 //! Step 7: the writers, each from the Plan, into the staging directory. What one needs of another (filter,
 //! image digest) is a value that is handed on here.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use diag::Diagnostic;
+use diag::{Diagnostic, Span};
 use image::write::{Input, Options, Sink, Written};
 use lang::spec::Spec;
 use plan::kept::Content;
 use plan::plan::Plan;
 use report::human::Outcome;
+use serde::Serialize;
 use syscalls::write::runtime_spec::{Runtime, runtime_spec};
 
 use crate::request::Run;
@@ -47,10 +50,16 @@ pub(crate) fn all(run: &Run<'_>, _spec: &Spec, plan: &Plan, bases: &[Base], stag
         output: diag::text::printable(&staging.target().display().to_string()),
     };
     let sources = run.sources.borrow();
-    let report = report::human::report_json(plan, &outcome, &|span| sources.place(span));
-    staging.write("report.json", pretty(&report).as_bytes())?;
+    // Thousands of entries have few reasons: a place is counted out in its text once.
+    let places = RefCell::new(BTreeMap::new());
+    let place = |span: Span| {
+        let mut places = places.borrow_mut();
+        places.entry((span.file.0, span.start)).or_insert_with(|| sources.place(span)).clone()
+    };
+    let report = report::human::report_json(plan, &outcome, &place);
+    staging.write("report.json", pretty(&report)?.as_bytes())?;
     let graph = report::graph::model(plan, &digest);
-    staging.write("hgraph.json", pretty(&report::graph::json(&graph)).as_bytes())?;
+    staging.write("hgraph.json", pretty(&report::graph::json(&graph))?.as_bytes())?;
     staging.write("hgraph.svg", report::graph::svg(&graph).as_bytes())?;
     let summary = report::human::summary(plan, &outcome);
     Ok(Artifacts { image, outcome, summary })
@@ -104,8 +113,11 @@ fn read_source(world: &OsWorld, content: &Content, sink: Sink<'_>) -> Result<(),
 }
 
 /// Pretty JSON with a final newline: people read these files.
-fn pretty(value: &serde_json::Value) -> String {
-    format!("{value:#}\n")
+fn pretty(value: &impl Serialize) -> Result<String, Diagnostic> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| {
+        Diagnostic::new(diag::codes::E1020, format!("{error}")).note("this is a bug of k8orc; nothing was written")
+    })?;
+    Ok(text + "\n")
 }
 
 /// Writes the docker-archive beside its place and renames it.

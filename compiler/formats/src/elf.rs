@@ -24,6 +24,8 @@ pub struct Elf {
     pub rpath: Option<Vec<u8>>,
     /// `DT_RUNPATH`, directories separated by colons.
     pub runpath: Option<Vec<u8>>,
+    /// Which of the symbols that were asked for its dynamic string table holds.
+    pub mentions: Vec<&'static str>,
 }
 
 /// Word size of a file.
@@ -51,6 +53,8 @@ pub enum Error {
 
 /// Longest path or name in bytes: PATH_MAX; search paths can be a few of them.
 const LONGEST: usize = 16 * 4096;
+/// Longest table of names of dynamic symbols that is searched: LLVM's has 3 MB.
+const LONGEST_NAMES: usize = 32 << 20;
 /// Most entries of the dynamic section; real files have some thirty.
 const MOST_DYNAMIC: usize = 65_536;
 
@@ -75,19 +79,21 @@ pub fn is_elf(bytes: &[u8]) -> bool {
 /// # Errors
 /// See [`Error`].
 pub fn read(bytes: &[u8]) -> Result<Option<Elf>, Error> {
-    read_with(&mut |offset, most| {
+    let mut at = |offset, most: usize| {
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
         let rest = bytes.get(start..).unwrap_or_default();
         rest.get(..most.min(rest.len())).unwrap_or_default().to_vec()
-    })
+    };
+    read_with(&mut at, &[])
 }
 
 /// Reads an ELF file of which only parts are at hand: `at(offset, most)` gives at most so many bytes from there,
-/// fewer at the end of the file. Some ten short pieces are asked for.
+/// fewer at the end of the file. Some ten short pieces are asked for, and the names of dynamic symbols where
+/// `symbols` asks for some.
 ///
 /// # Errors
 /// See [`Error`].
-pub fn read_with(at: &mut dyn FnMut(u64, usize) -> Vec<u8>) -> Result<Option<Elf>, Error> {
+pub fn read_with(at: &mut dyn FnMut(u64, usize) -> Vec<u8>, symbols: &[&'static str]) -> Result<Option<Elf>, Error> {
     let head = at(0, 64);
     if !is_elf(&head) {
         return Ok(None);
@@ -114,6 +120,7 @@ pub fn read_with(at: &mut dyn FnMut(u64, usize) -> Vec<u8>) -> Result<Option<Elf
         soname: None,
         rpath: None,
         runpath: None,
+        mentions: Vec::new(),
     };
     let segments = segments(shape, &head, at)?;
     for segment in &segments {
@@ -122,7 +129,7 @@ pub fn read_with(at: &mut dyn FnMut(u64, usize) -> Vec<u8>) -> Result<Option<Elf
                 let size = usize::try_from(segment.size).unwrap_or(usize::MAX).min(LONGEST);
                 elf.interpreter = Some(text_of(&at(segment.offset, size)).ok_or(Error::Outside("interpreter"))?);
             }
-            PT_DYNAMIC => dynamic(shape, segment, &segments, at, &mut elf)?,
+            PT_DYNAMIC => dynamic(shape, segment, &segments, (&mut *at, symbols), &mut elf)?,
             _ => {}
         }
     }
@@ -200,7 +207,7 @@ fn dynamic(
     shape: Shape,
     segment: &Segment,
     segments: &[Segment],
-    at: &mut dyn FnMut(u64, usize) -> Vec<u8>,
+    (at, symbols): (&mut dyn FnMut(u64, usize) -> Vec<u8>, &[&'static str]),
     elf: &mut Elf,
 ) -> Result<(), Error> {
     let word = if shape.wide { 8 } else { 4 };
@@ -242,6 +249,11 @@ fn dynamic(
     let load = |s: &&Segment| s.kind == PT_LOAD && address.checked_sub(s.address).is_some_and(|d| d < s.size);
     let home = segments.iter().find(load).ok_or(outside)?;
     let start = home.offset.checked_add(address - home.address).ok_or(outside)?;
+    if !symbols.is_empty() {
+        let names = at(start, usize::try_from(table_size).unwrap_or(usize::MAX).min(LONGEST_NAMES));
+        let there: std::collections::BTreeSet<&[u8]> = names.split(|b| *b == 0).collect();
+        elf.mentions.extend(symbols.iter().filter(|name| there.contains(name.as_bytes())));
+    }
     for (tag, offset) in texts {
         let left = table_size.checked_sub(offset).ok_or(outside)?;
         let most = usize::try_from(left).unwrap_or(usize::MAX).min(LONGEST);

@@ -138,9 +138,9 @@ pub enum Closure {
     /// As the packages declare.
     #[default]
     Depends,
-    /// Not built yet.
+    /// As declared, but for what only maintainer scripts need.
     Runtime,
-    /// Not built yet.
+    /// Only files that programs and keeps reach.
     Files,
 }
 
@@ -175,7 +175,7 @@ pub struct Remove {
 pub enum Unowned {
     /// Files of no package stay.
     Keep,
-    /// Only those that something reaches (not built yet).
+    /// Only those that something reaches stay.
     Closure,
 }
 

@@ -3,5 +3,5 @@
 mod json;
 mod summary;
 
-pub use json::report_json;
+pub use json::{Report, report_json};
 pub use summary::{Outcome, bytes, summary};

@@ -17,7 +17,7 @@ use crate::oci::Digest;
 pub const BLOCK_SIZE: usize = 1 << 20;
 
 /// The compression level of libdeflate; as [`BLOCK_SIZE`], part of the output's definition.
-const LEVEL: i32 = 6;
+const LEVEL: i32 = 4;
 
 /// What was written: both digests and sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct BlockGzip<W: Write> {
     out: W,
     block: Vec<u8>,
     workers: Vec<Worker>,
+    /// Buffers that came back, to be filled again.
+    spare: Vec<Job>,
     next: usize,
     pending: VecDeque<usize>,
     plain: Sha256,
@@ -46,9 +48,18 @@ pub struct BlockGzip<W: Write> {
     size: u64,
 }
 
+/// A block on its way to a worker and back.
+#[derive(Default)]
+struct Job {
+    block: Vec<u8>,
+    /// Room for its member, and how many bytes of it the member has.
+    packed: Vec<u8>,
+    size: usize,
+}
+
 struct Worker {
-    jobs: Option<SyncSender<Vec<u8>>>,
-    results: Receiver<io::Result<Vec<u8>>>,
+    jobs: Option<SyncSender<Job>>,
+    results: Receiver<io::Result<Job>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -73,6 +84,7 @@ impl<W: Write> BlockGzip<W> {
             out,
             block: Vec::with_capacity(BLOCK_SIZE),
             workers: (0..threads.max(1)).map(|_| worker()).collect::<io::Result<_>>()?,
+            spare: Vec::new(),
             next: 0,
             pending: VecDeque::new(),
             plain: Sha256::new(),
@@ -108,10 +120,13 @@ impl<W: Write> BlockGzip<W> {
         if self.pending.len() >= 2 * self.workers.len() {
             self.collect()?;
         }
-        let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK_SIZE));
-        self.plain.update(&block);
+        let mut job = self.spare.pop().unwrap_or_default();
+        job.block.clear();
+        job.block.reserve_exact(BLOCK_SIZE);
+        std::mem::swap(&mut job.block, &mut self.block);
+        self.plain.update(&job.block);
         let worker = self.workers.get(self.next).and_then(|worker| worker.jobs.as_ref());
-        worker.and_then(|jobs| jobs.send(block).ok()).ok_or_else(gone)?;
+        worker.and_then(|jobs| jobs.send(job).ok()).ok_or_else(gone)?;
         self.pending.push_back(self.next);
         self.next = (self.next + 1) % self.workers.len();
         Ok(())
@@ -123,10 +138,13 @@ impl<W: Write> BlockGzip<W> {
             return Ok(());
         };
         let worker = self.workers.get(oldest).ok_or_else(gone)?;
-        let packed = worker.results.recv().map_err(|_| gone())??;
-        self.packed.update(&packed);
+        let job = worker.results.recv().map_err(|_| gone())??;
+        let packed = job.packed.get(..job.size).unwrap_or_default();
+        self.packed.update(packed);
         self.size += packed.len() as u64;
-        self.out.write_all(&packed)
+        self.out.write_all(packed)?;
+        self.spare.push(job);
+        Ok(())
     }
 }
 
@@ -152,12 +170,13 @@ fn gone() -> io::Error {
 }
 
 fn worker() -> io::Result<Worker> {
-    let (jobs, inbox) = sync_channel::<Vec<u8>>(2);
+    let (jobs, inbox) = sync_channel::<Job>(2);
     let (outbox, results) = sync_channel(2);
     let thread = std::thread::Builder::new().name("gzip".into()).spawn(move || {
         let mut compressor = Compressor::new(CompressionLvl::new(LEVEL).unwrap_or_default());
-        while let Ok(block) = inbox.recv() {
-            if outbox.send(compress(&mut compressor, &block)).is_err() {
+        while let Ok(mut job) = inbox.recv() {
+            let packed = compress(&mut compressor, &mut job);
+            if outbox.send(packed.map(|()| job)).is_err() {
                 return;
             }
         }
@@ -166,9 +185,11 @@ fn worker() -> io::Result<Worker> {
 }
 
 /// One gzip member: libdeflate writes time 0 and operating system 255 ("unknown").
-fn compress(compressor: &mut Compressor, block: &[u8]) -> io::Result<Vec<u8>> {
-    let mut packed = vec![0; compressor.gzip_compress_bound(block.len())];
-    let n = compressor.gzip_compress(block, &mut packed).map_err(io::Error::other)?;
-    packed.truncate(n);
-    Ok(packed)
+fn compress(compressor: &mut Compressor, job: &mut Job) -> io::Result<()> {
+    let bound = compressor.gzip_compress_bound(job.block.len());
+    if job.packed.len() < bound {
+        job.packed.resize(bound, 0);
+    }
+    job.size = compressor.gzip_compress(&job.block, &mut job.packed).map_err(io::Error::other)?;
+    Ok(())
 }

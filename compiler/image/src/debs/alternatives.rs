@@ -18,6 +18,8 @@ struct Group {
     slaves: BTreeMap<String, String>,
     /// Path → priority, and the file of each slave by its name.
     choices: BTreeMap<String, (i64, BTreeMap<String, String>)>,
+    /// The choice that was there first.
+    first: String,
 }
 
 impl Groups {
@@ -42,8 +44,23 @@ impl Groups {
                 _ => return bad(),
             }
         }
+        if group.choices.is_empty() {
+            group.first.clone_from(path);
+        }
         group.choices.insert(path.clone(), (priority, files));
         Ok(())
+    }
+
+    /// Whether anybody installed one of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|group| !group.choices.is_empty())
+    }
+
+    /// `update-alternatives --remove`, of one that may never have been there.
+    pub fn remove(&mut self, name: &str, path: &str) {
+        if let Some(group) = self.0.get_mut(name) {
+            group.choices.remove(path);
+        }
     }
 
     /// Makes the links of the best choices, and the database's files.
@@ -53,10 +70,14 @@ impl Groups {
             // The first of equals wins, as update-alternatives prefers by path.
             let best = best.rev().max_by_key(|(_, (priority, _))| *priority);
             let Some((path, (_, files))) = best else { continue };
-            links(tree, name, &group.link, path)?;
+            links(tree, name, &group.link, path, &group.first)?;
+            let before = group.choices.get(&group.first).map(|(_, files)| files);
             for (slave, link) in &group.slaves {
                 match files.get(slave) {
-                    Some(file) if tree.exists(file.as_bytes()) => links(tree, slave, link, file)?,
+                    Some(file) if tree.exists(file.as_bytes()) => {
+                        let first = before.and_then(|files| files.get(slave)).filter(|f| tree.exists(f.as_bytes()));
+                        links(tree, slave, link, file, first.unwrap_or(file))?;
+                    }
                     _ => {}
                 }
             }
@@ -84,12 +105,14 @@ impl Group {
     }
 }
 
-/// `LINK → /etc/alternatives/NAME → FILE`, with the time of the file.
-fn links(tree: &mut Tree, name: &str, link: &str, file: &str) -> Result<(), Failure> {
-    let time = tree.follow(file.as_bytes()).ok().and_then(|at| tree.nodes.get(&at)).map(|n| n.mtime);
+/// `LINK → /etc/alternatives/NAME → FILE`, with the time of the file (or of the link that it is). Where another file was
+/// chosen before, the first link stays as it was made for that, and the second one is new.
+fn links(tree: &mut Tree, name: &str, link: &str, file: &str, first: &str) -> Result<(), Failure> {
+    let time = |tree: &Tree, file: &str| tree.get(file.as_bytes()).map_or(tree.epoch, |n| n.mtime);
+    let outer = time(tree, first);
+    let inner = if first == file { outer } else { tree.epoch };
     let middle = format!("/etc/alternatives/{name}");
-    let time = time.unwrap_or(tree.epoch);
-    tree.link(middle.as_bytes(), file.as_bytes())?.mtime = time;
-    tree.link(link.as_bytes(), middle.as_bytes())?.mtime = time;
+    tree.link(middle.as_bytes(), file.as_bytes())?.mtime = inner;
+    tree.link(link.as_bytes(), middle.as_bytes())?.mtime = outer;
     Ok(())
 }

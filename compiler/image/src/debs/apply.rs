@@ -6,13 +6,14 @@ use diag::codes;
 use formats::passwd;
 use plan::platform::Arch;
 
-use super::accounts;
+use super::accounts::{self, Account, Ids};
 use super::alternatives::Groups;
 use super::effects::{Effect, Work};
 use super::failure::Failure;
 use super::script::{self, Script, Snippet};
+use super::shell::Answers;
 use super::tree::{Content, Kind, Tree};
-use super::{services, unpack};
+use super::{services, sysusers, tmpfiles, unpack};
 
 /// What effects change beside the tree.
 #[derive(Default)]
@@ -24,6 +25,26 @@ pub(super) struct Admin {
     pub work: BTreeSet<Work>,
     /// The comment at the head of ca-certificates.conf.
     pub certificates_head: Vec<u8>,
+    /// What debconf would answer.
+    pub answers: Answers,
+    /// Names of all packages that are or will be there.
+    pub selected: BTreeSet<String>,
+    /// adduser before 3.135 (bookworm), which fills names up with commas.
+    pub old_adduser: bool,
+}
+
+/// Whose a path is to be; None: as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Owner {
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
+}
+
+/// A mode and an owner (`user:group`) that dpkg is to keep.
+pub(super) struct Wish {
+    pub path: String,
+    pub mode: u32,
+    pub owner: String,
 }
 
 /// Where effects happen.
@@ -60,17 +81,10 @@ impl Scene<'_> {
             Snippet::Note(unit, user) => services::enable(self.tree, unit, *user, false),
             Snippet::RcLinks(name, words) => services::rc_links(self.tree, name, words),
             Snippet::Alternative(words) => self.admin.alternatives.install(words),
-            Snippet::Tmpfiles(name) | Snippet::Sysusers(name) => {
-                // Without the program, which the essential packages do not bring, nothing happens.
-                let program = match snippet {
-                    Snippet::Tmpfiles(_) => "systemd-tmpfiles",
-                    _ => "systemd-sysusers",
-                };
-                if !self.tree.exists(format!("/usr/bin/{program}").as_bytes()) {
-                    return Ok(());
-                }
-                Err(missing(format!("{program} would read {name}, which k8orc does not do yet")))
-            }
+            // Without the programs, which the essential packages do not bring, nothing happens.
+            Snippet::Tmpfiles(name) if self.tree.exists(b"/usr/bin/systemd-tmpfiles") => tmpfiles::create(self, name),
+            Snippet::Sysusers(name) if self.tree.exists(b"/usr/bin/systemd-sysusers") => sysusers::run(self, name),
+            Snippet::Tmpfiles(_) | Snippet::Sysusers(_) => Ok(()),
             Snippet::NginxModule(from, to) => {
                 let target = format!("/usr/share/nginx/modules-available/{from}");
                 let link = format!("/etc/nginx/modules-enabled/{to}");
@@ -110,10 +124,7 @@ impl Scene<'_> {
                 self.set(&place, *mode, owner)?;
             }
             Effect::Override(path, mode, owner) => {
-                let place = self.tree.follow(path.as_bytes())?;
-                self.set(&place, *mode, owner)?;
-                let line = format!("{} {mode:o} {path}", owner.replace(':', " "));
-                accounts::stat_override(self.tree, &line)?;
+                self.set_override(&Wish { path: path.clone(), mode: *mode, owner: owner.clone() })?;
             }
             Effect::Pages(page, dir, priority) => {
                 let words = pages(self.tree, page, dir, *priority);
@@ -152,8 +163,8 @@ impl Scene<'_> {
                 self.tree.write(path.as_bytes(), text.into_bytes())?.mode = *mode;
             }
             Effect::Remove(path) => self.tree.remove(self.text(path).as_bytes())?,
-            Effect::SystemUser(user) => accounts::system_user(self.tree, user)?,
-            Effect::SystemGroup(name) => accounts::system_group(self.tree, name).map(|_| ())?,
+            Effect::SystemUser(user) => accounts::account(self.tree, &Account::of(user))?,
+            Effect::SystemGroup(name) => accounts::group(self.tree, name, None, Ids::Upwards).map(|_| ())?,
             Effect::Member(user, group) => accounts::member(self.tree, user, group)?,
             Effect::Work(Work::Shadow) => accounts::shadow(self.tree)?,
             Effect::Work(work) => {
@@ -161,6 +172,30 @@ impl Scene<'_> {
             }
         }
         Ok(())
+    }
+
+    /// `dpkg-statoverride --update --add`
+    pub fn set_override(&mut self, wish: &Wish) -> Result<(), Failure> {
+        let place = self.tree.follow(wish.path.as_bytes())?;
+        if self.tree.nodes.contains_key(&place) {
+            self.set(&place, wish.mode, &wish.owner)?;
+        }
+        let line = format!("{} {:o} {}", wish.owner.replace(':', " "), wish.mode, wish.path);
+        accounts::stat_override(self.tree, &line)
+    }
+
+    /// The numbers of a user and a group, each by name or number.
+    pub fn owner_of(&self, user: Option<&str>, group: Option<&str>) -> Result<Owner, Failure> {
+        let id = |path: &[u8], name: &str| -> Result<u32, Failure> {
+            let text = String::from_utf8_lossy(self.tree.read(path).unwrap_or_default()).into_owned();
+            let line = text.lines().find(|line| line.split(':').next() == Some(name));
+            let id = line.and_then(|line| line.split(':').nth(2)?.parse().ok()).or_else(|| name.parse().ok());
+            id.ok_or_else(|| missing(format!("there is no account {name}")))
+        };
+        Ok(Owner {
+            uid: user.map(|name| id(b"/etc/passwd", name)).transpose()?,
+            gid: group.map(|name| id(b"/etc/group", name)).transpose()?,
+        })
     }
 
     fn set(&mut self, place: &[u8], mode: u32, owner: &str) -> Result<(), Failure> {
@@ -172,7 +207,7 @@ impl Scene<'_> {
     }
 
     /// `cp`, or `cp -p`, when the target is not there yet.
-    fn copy(&mut self, from: &str, to: &str, keep: bool) -> Result<(), Failure> {
+    pub fn copy(&mut self, from: &str, to: &str, keep: bool) -> Result<(), Failure> {
         if self.tree.exists(to.as_bytes()) {
             return Ok(());
         }
@@ -213,14 +248,16 @@ pub(super) fn missing(what: String) -> Failure {
 }
 
 /// Which files' bytes the effects want.
-pub(super) struct Wanted {
+pub(super) struct Wanted<'a> {
     pub arch: Arch,
     pub sources: BTreeSet<Vec<u8>>,
+    /// Names that scripts mention: they may copy those files.
+    pub named: &'a BTreeSet<Vec<u8>>,
 }
 
-impl unpack::Interest for Wanted {
+impl unpack::Interest for Wanted<'_> {
     fn wants(&self, path: &[u8], size: u64) -> bool {
-        const DIRECTORIES: [&str; 8] = [
+        const DIRECTORIES: [&str; 9] = [
             "/etc/",
             "/usr/share/ca-certificates/",
             "/usr/share/pam-configs/",
@@ -229,11 +266,16 @@ impl unpack::Interest for Wanted {
             "/usr/lib/systemd/",
             "/usr/share/debianutils/",
             "/usr/lib/sysusers.d/",
+            "/usr/lib/tmpfiles.d/",
         ];
         let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
         let library = super::loader_cache::is_library_name(name);
         let small = size <= 1 << 20 && DIRECTORIES.iter().any(|d| path.starts_with(d.as_bytes()));
-        library || (small && !path.contains(&0) && !is_program(path)) || self.sources.contains(path)
+        let named = size <= 256 << 10 && self.named.contains(name);
+        // Scripts put the names of such files together.
+        let ending = name.rsplit(|b| *b == b'.').next().unwrap_or_default();
+        let named = named || size <= 64 << 10 && [b"ini".as_slice(), b"conf", b"cnf", b"cfg"].contains(&ending);
+        library || named || (small && !path.contains(&0) && !is_program(path)) || self.sources.contains(path)
     }
 
     fn keep(&self, path: &[u8], bytes: unpack::Window) -> Option<Vec<u8>> {

@@ -82,7 +82,7 @@ fn diversions(tree: &mut Tree, admin: &Admin) -> Result<(), Failure> {
 
 /// dpkg writes diversions in the order of its hash table (lib/dpkg/fsys-hash.c): FNV-1a of the path without its first
 /// slash, in 262,139 bins.
-fn bin(path: &[u8]) -> u32 {
+pub(super) fn bin(path: &[u8]) -> u32 {
     let path = path.strip_prefix(b"/").unwrap_or(path);
     path.iter().fold(2_166_136_261u32, |hash, b| (hash ^ u32::from(*b)).wrapping_mul(16_777_619)) % 262_139
 }

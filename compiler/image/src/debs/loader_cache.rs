@@ -20,7 +20,7 @@ fn flags(arch: Arch) -> (u32, u16, &'static str) {
 
 /// What the cache needs to know of a library: its DT_SONAME. None when it is no library of this architecture.
 pub(super) fn library(bytes: &Window, arch: Arch) -> Option<Vec<u8>> {
-    let read = elf::read_with(&mut |offset, most| bytes.at(offset, most)).ok()??;
+    let read = elf::read_with(&mut |offset, most| bytes.at(offset, most), &[]).ok()??;
     let (_, machine, _) = flags(arch);
     (read.machine == machine && read.kind == 3).then(|| read.soname.unwrap_or_default())
 }

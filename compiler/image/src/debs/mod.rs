@@ -1,12 +1,13 @@
 //! A Debian tree from its packages, without running any of their scripts (design §6).
 //!
 //! 1. `reader`, `unpack`: each data archive into one index, by dpkg's rules; contents stay in the packages.
-//! 2. `script`, `effects`, `apply`: what maintainer scripts would do, recognised or declared, done to the index.
+//! 2. `script`, `shell`, `effects`, `apply`: what maintainer scripts would do, followed or declared, done to the index.
 //! 3. `database`: dpkg's own files.
 //! 4. `write`: the layer, contents read from the packages once more.
 //!
 //! The oracle is `mmdebstrap --variant=essential`: `oracle.rs` compares, `deviations.txt` lists what differs and why.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -29,8 +30,11 @@ mod pam;
 mod reader;
 mod script;
 mod services;
+mod shell;
+mod sysusers;
 #[cfg(test)]
 mod tests;
+mod tmpfiles;
 mod tree;
 mod unpack;
 mod work;
@@ -105,11 +109,16 @@ pub fn layer_with(
         declared: Vec::new(),
         problems: Diagnostics::new(),
         captured: 0,
+        named: BTreeSet::new(),
     };
+    build.look(debs);
     for deb in debs {
         build.unpack(deb)?;
     }
     let (order, early) = order::order(&build.packages);
+    let adduser = build.packages.iter().find(|p| p.name == "adduser").map(|p| &p.version);
+    let changed = formats::dpkg::Version::parse("3.135").ok();
+    build.admin.old_adduser = adduser.is_some_and(|version| changed.is_some_and(|changed| *version < changed));
     order.into_iter().for_each(|at| build.configure(at));
     if build.problems.has_errors() {
         return Err(build.problems);
@@ -136,9 +145,25 @@ struct Build {
     declared: Vec<String>,
     problems: Diagnostics,
     captured: usize,
+    /// Names of files that any package's scripts mention.
+    named: BTreeSet<Vec<u8>>,
 }
 
 impl Build {
+    /// Names of all packages, and words of all scripts that can be names of files: their bytes are kept, as a script
+    /// may copy them. What cannot be read here is told when the package is unpacked.
+    fn look(&mut self, debs: &[DebInput]) {
+        let inside = |b: &u8| b.is_ascii_alphanumeric() || b"._+@-".contains(b);
+        for (control, ..) in debs.iter().filter_map(|deb| reader::open(deb).ok()) {
+            for text in ["preinst", "postinst"].iter().filter_map(|kind| control.get(kind)) {
+                self.named.extend(text.split(|b| !inside(b)).filter(|word| word.len() > 3).map(<[u8]>::to_vec));
+            }
+            let text = String::from_utf8_lossy(control.get("control").unwrap_or_default()).into_owned();
+            let name = text.lines().find_map(|line| line.strip_prefix("Package:"));
+            self.admin.selected.extend(name.map(|name| name.trim().to_owned()));
+        }
+    }
+
     fn unpack(&mut self, deb: &DebInput) -> Result<(), Diagnostic> {
         let file = deb.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let (control, mut data, hashed) = reader::open(deb).map_err(|e| e.of(&file))?;
@@ -157,7 +182,7 @@ impl Build {
             self.script(&name, "preinst", &script);
         }
         let sources = self.effects.sources().map(|s| s.as_bytes().to_vec()).collect();
-        let wanted = Wanted { arch: self.arch, sources };
+        let wanted = Wanted { arch: self.arch, sources, named: &self.named };
         let mut state = unpack::State {
             tree: &mut self.tree,
             packages: &mut self.packages,
@@ -177,26 +202,48 @@ impl Build {
     fn configure(&mut self, at: usize) {
         let Some(package) = self.packages.get(at) else { return };
         let name = package.name.clone();
-        if let Some(script) = package.control.get("postinst").map(script::read) {
+        let control = |kind: &str| package.control.get(kind).map(script::read);
+        let (config, postinst) = (control("config"), control("postinst"));
+        self.admin.answers.templates(package.control.get("templates").unwrap_or_default());
+        self.admin.answers.trust();
+        if let Some(script) = config
+            && !self.follow(&name, "config", &script).is_ok_and(|unknown| unknown.is_empty())
+        {
+            self.admin.answers.doubt();
+        }
+        if let Some(script) = postinst {
             self.script(&name, "postinst", &script);
         }
     }
 
+    fn follow(&mut self, name: &str, kind: &str, script: &Script) -> Result<Vec<(usize, String)>, Failure> {
+        let package = self.packages.iter().find(|p| p.name == name);
+        let architecture = package.map(|p| p.architecture.clone()).unwrap_or_default();
+        let mut scene = Scene { tree: &mut self.tree, admin: &mut self.admin, arch: self.arch, package: name };
+        let input = shell::Input { text: &script.body, blocks: &script.blocks, kind, architecture: &architecture };
+        shell::follow(&input, &mut scene)
+    }
+
     /// What one script does on a first installation.
     fn script(&mut self, name: &str, kind: &str, script: &Script) {
-        let mut scene = Scene { tree: &mut self.tree, admin: &mut self.admin, arch: self.arch, package: name };
-        let declared = self.effects.of(name, kind, &script.digest);
-        let mut result = Ok(());
-        if let Some(effects) = declared {
-            self.declared.push(format!("{name}.{kind}"));
-            result = effects.iter().try_for_each(|effect| scene.effect(effect, script));
-        } else if !script.rest.is_empty() {
-            self.problems.push(unknown(name, kind, script, self.effects.knows(name, kind)));
-            return;
-        }
-        // A declaration says what the part outside the generated blocks does, its plain commands included.
-        let snippets = script.snippets.iter().filter(|s| declared.is_none() || !s.is_plain());
-        let result = result.and_then(|()| snippets.into_iter().try_for_each(|snippet| scene.snippet(&snippet.what)));
+        let result = match self.effects.of(name, kind, &script.digest).map(<[_]>::to_vec) {
+            Some(effects) => {
+                self.declared.push(format!("{name}.{kind}"));
+                let mut scene = Scene { tree: &mut self.tree, admin: &mut self.admin, arch: self.arch, package: name };
+                let done = effects.iter().try_for_each(|effect| scene.effect(effect, script));
+                // A declaration says what the part outside the generated blocks does.
+                done.and_then(|()| script.blocks.iter().flatten().try_for_each(|snippet| scene.snippet(snippet)))
+            }
+            None => match self.follow(name, kind, script) {
+                Ok(lines) if lines.is_empty() => Ok(()),
+                Ok(lines) => {
+                    let known_before = self.effects.knows(name, kind);
+                    self.problems.push(unknown(name, kind, &script.digest, &lines, known_before));
+                    Ok(())
+                }
+                Err(e) => Err(e),
+            },
+        };
         if let Err(e) = result {
             self.problems.push(e.note(format!("in its {kind}")).of(name));
         }
@@ -216,19 +263,19 @@ impl Build {
 /// Lines of a script that are quoted at most.
 const MOST_QUOTED: usize = 12;
 
-fn unknown(package: &str, kind: &str, script: &Script, known_before: bool) -> Diagnostic {
+fn unknown(package: &str, kind: &str, digest: &str, rest: &[(usize, String)], known_before: bool) -> Diagnostic {
     let what = match known_before {
         true => format!("its {kind} is not the one whose effects are declared"),
         false => format!("its {kind} does more than k8orc recognises"),
     };
     let mut failure = Failure::new(codes::E0560, what, "");
-    for (number, line) in script.rest.iter().take(MOST_QUOTED) {
-        failure = failure.note(format!("line {number}: {line}"));
+    for (number, line) in rest.iter().take(MOST_QUOTED) {
+        failure = failure.note(format!("line {number}: {}", diag::text::printable(line)));
     }
-    if script.rest.len() > MOST_QUOTED {
-        failure = failure.note(format!("and {} more lines", script.rest.len() - MOST_QUOTED));
+    if rest.len() > MOST_QUOTED {
+        failure = failure.note(format!("and {} more lines", rest.len() - MOST_QUOTED));
     }
-    let lines = format!("package {package}\\nscript {kind} {}", script.digest).replace("\\n", "` and `");
+    let lines = format!("package {package}\\nscript {kind} {digest}").replace("\\n", "` and `");
     failure
         .of(package)
         .help(format!(

@@ -15,8 +15,16 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 
-/// The environment names root sets (`trixie:nginx-light,ca-certificates …`); the quickstart's alone without it.
+/// The environment names root sets (`trixie:nginx-light,ca-certificates …`) in the place of these.
 const SETS: &str = "K8ORC_TEST_APT_SETS";
+
+/// Compared in every run.
+const ALWAYS: [&str; 2] = ["nginx-light,ca-certificates", "redis-server"];
+/// Compared under `K8ORC_REQUIRE=all`, by suite.
+const ALL: [(&str, &[&str]); 2] = [
+    ("trixie", &["nginx", "postgresql-17", "python3", "haproxy,memcached,unbound,curl,git", "apache2,ruby"]),
+    ("bookworm", &["nginx", "postgresql-15", "python3"]),
+];
 
 #[derive(PartialEq, Eq)]
 struct Seen {
@@ -88,62 +96,140 @@ fn matches(pattern: &str, path: &str) -> bool {
     }
 }
 
-/// Runs mmdebstrap; `None` says why not. The .debs come in the order in which they were installed.
-fn make(dir: &Path, suite: &str, include: &str, epoch: i64) -> Option<Vec<PathBuf>> {
+/// Times: mmdebstrap clamps them to this, later than any package, earlier than all that scripts write.
+fn epoch_of(dir: &Path) -> i64 {
+    let mark = dir.join("epoch");
+    if !mark.exists() {
+        fs::write(&mark, "").unwrap();
+    }
+    let now = mark.metadata().unwrap().modified().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(now.as_secs()).unwrap() - 60
+}
+
+/// Runs mmdebstrap, which leaves `oracle.tar` and `debs` in `dir`; false where it could not, which nothing allows
+/// under `K8ORC_REQUIRE=all`.
+fn mmdebstrap(dir: &Path, suite: &str, options: &[&str]) -> bool {
     let debs = dir.join("debs");
     fs::create_dir_all(&debs).unwrap();
-    // The .debs are put aside before they are removed, and the log that tells their order.
+    // The .debs are put aside before they are removed.
     let keep = format!("cp \"$1\"/var/cache/apt/archives/*.deb {}", debs.display());
-    let log = format!("cp \"$1\"/var/log/dpkg.log {}", dir.display());
+    // Nothing is customised where nothing is installed.
+    let hook = if options.contains(&"--variant=extract") { "extract" } else { "customize" };
     let out = Command::new("mmdebstrap")
-        .env("SOURCE_DATE_EPOCH", epoch.to_string())
-        .args(["--variant=essential", "--architectures=amd64", &format!("--include={include}")])
+        .env("SOURCE_DATE_EPOCH", epoch_of(dir).to_string())
         .args(["--skip=essential/unlink", "--aptopt=APT::Keep-Downloaded-Packages \"true\""])
-        .args([&format!("--customize-hook={keep}"), &format!("--customize-hook={log}")])
-        .args(["--skip=cleanup/apt/cache", suite])
+        .args(["--skip=cleanup/apt/cache", &format!("--{hook}-hook={keep}")])
+        .args(options)
+        .arg(suite)
         .arg(dir.join("oracle.tar"))
         .output()
         .unwrap();
     if !out.status.success() {
         assert_ne!(std::env::var("K8ORC_REQUIRE").as_deref(), Ok("all"), "{}", String::from_utf8_lossy(&out.stderr));
         eprintln!("skipped: mmdebstrap failed: {}", String::from_utf8_lossy(&out.stderr));
-        return None;
     }
-    let by_name: BTreeMap<String, PathBuf> = fs::read_dir(&debs)
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .map(|p| (p.file_name().unwrap().to_str().unwrap().split('_').next().unwrap().to_owned(), p))
-        .collect();
-    let log = fs::read_to_string(dir.join("dpkg.log")).unwrap();
-    let names = log.lines().filter(|l| l.contains(" install ")).filter_map(|l| l.split_whitespace().nth(3));
-    let names = names.map(|n| n.split(':').next().unwrap());
-    Some(names.map(|n| by_name.get(n).unwrap_or_else(|| panic!("no .deb of {n}")).clone()).collect())
+    out.status.success()
 }
 
-#[test]
-fn our_tree_is_the_one_that_mmdebstrap_makes() {
+/// The kept .debs by name.
+fn kept(dir: &Path) -> BTreeMap<String, PathBuf> {
+    let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().split('_').next().unwrap().to_owned();
+    fs::read_dir(dir.join("debs")).unwrap().map(|e| e.unwrap().path()).map(|p| (name(&p), p)).collect()
+}
+
+/// Our tree of these packages.
+fn ours(set: &str, dir: &Path, debs: &[PathBuf], arch: Arch) {
+    let input =
+        |path: &PathBuf| DebInput { path: path.clone(), sha256: Sha256::digest(fs::read(path).unwrap()).into() };
+    let inputs: Vec<DebInput> = debs.iter().map(input).collect();
+    let mut out = std::io::BufWriter::new(File::create(dir.join("ours.tar")).unwrap());
+    let report = layer(&inputs, arch, epoch_of(dir), &mut out).unwrap_or_else(|all| panic!("{set}: {all:#?}"));
+    assert_eq!(report.packages.len(), inputs.len());
+}
+
+fn required() -> bool {
+    std::env::var("K8ORC_REQUIRE").as_deref() == Ok("all")
+}
+
+fn equal(suite: &str) {
     if crate::read::peers::missing(&["mmdebstrap"]) {
         return;
     }
-    let sets = std::env::var(SETS).unwrap_or_else(|_| "trixie:nginx-light,ca-certificates".into());
-    for set in sets.split_whitespace() {
-        let (suite, include) = set.split_once(':').unwrap();
+    let named = std::env::var(SETS).ok();
+    let sets: Vec<(String, String)> = match &named {
+        Some(sets) => {
+            // Any other suite, sid for one, goes with trixie.
+            let here = |s: &str| if suite == "bookworm" { s == suite } else { s != "bookworm" };
+            let sets = sets.split_whitespace().filter_map(|s| s.split_once(':')).filter(|(s, _)| here(s));
+            sets.map(|(suite, set)| (suite.to_owned(), set.to_owned())).collect()
+        }
+        None => {
+            let more = ALL.iter().filter(|(s, _)| *s == suite && required()).flat_map(|(_, sets)| *sets);
+            ALWAYS.iter().chain(more).map(|set| (suite.to_owned(), (*set).to_owned())).collect()
+        }
+    };
+    for (suite, include) in sets {
         let dir = tempfile::tempdir().unwrap();
-        // mmdebstrap clamps times to this: later than any package, earlier than all that scripts write.
-        let now = dir.path().metadata().unwrap().modified().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap();
-        let epoch = i64::try_from(now.as_secs()).unwrap() - 60;
-        let Some(debs) = make(dir.path(), suite, include, epoch) else { return };
-        let inputs: Vec<DebInput> = debs
-            .iter()
-            .map(|path| DebInput { path: path.clone(), sha256: Sha256::digest(fs::read(path).unwrap()).into() })
-            .collect();
-        let ours = dir.path().join("ours.tar");
-        let mut out = std::io::BufWriter::new(File::create(&ours).unwrap());
-        let report = layer(&inputs, Arch::X86_64, epoch, &mut out).unwrap_or_else(|all| panic!("{set}: {all:#?}"));
-        drop(out);
-        assert_eq!(report.packages.len(), inputs.len());
-        compare(set, &dir.path().join("oracle.tar"), &ours);
+        let set = format!("{suite}:{include}");
+        // The log tells the order in which the packages were installed.
+        let log = format!("--customize-hook=cp \"$1\"/var/log/dpkg.log {}", dir.path().display());
+        let include = format!("--include={include}");
+        if !mmdebstrap(dir.path(), &suite, &["--variant=essential", "--architectures=amd64", &include, &log]) {
+            continue;
+        }
+        let by_name = kept(dir.path());
+        let log = fs::read_to_string(dir.path().join("dpkg.log")).unwrap();
+        let names = log.lines().filter(|l| l.contains(" install ")).filter_map(|l| l.split_whitespace().nth(3));
+        let names = names.map(|n| n.split(':').next().unwrap());
+        let debs: Vec<PathBuf> =
+            names.map(|n| by_name.get(n).unwrap_or_else(|| panic!("no .deb of {n}")).clone()).collect();
+        ours(&set, dir.path(), &debs, Arch::X86_64);
+        compare(&set, &dir.path().join("oracle.tar"), &dir.path().join("ours.tar"));
     }
+}
+
+#[test]
+fn our_tree_is_the_one_that_mmdebstrap_makes_of_trixie() {
+    equal("trixie");
+}
+
+#[test]
+fn our_tree_is_the_one_that_mmdebstrap_makes_of_bookworm() {
+    equal("bookworm");
+}
+
+/// What scripts do to paths that packages bring, in the set of the quickstart.
+const CHANGED: [&str; 4] = ["var/lib/dpkg/status", "var/lock", "var/run", "var/log/nginx"];
+
+/// Nothing of arm64 runs here, so that mmdebstrap only extracts: each path of the packages must be there, unchanged.
+#[test]
+fn our_arm64_tree_holds_what_the_packages_hold() {
+    if crate::read::peers::missing(&["mmdebstrap"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let include = ["--include=?essential", "--include=nginx-light,ca-certificates"];
+    let options = ["--variant=extract", "--architectures=arm64", include[0], include[1]];
+    if !mmdebstrap(dir.path(), "trixie", &options) {
+        return;
+    }
+    let debs: Vec<PathBuf> = kept(dir.path()).into_values().collect();
+    ours("trixie arm64", dir.path(), &debs, Arch::Aarch64);
+    let (oracle, ours) = (seen(&dir.path().join("oracle.tar")), seen(&dir.path().join("ours.tar")));
+    let known = deviations();
+    let mut differ = Vec::new();
+    for (path, one) in &oracle {
+        // The time of a directory is that of what was put into it last.
+        let time =
+            |seen: &Seen| Seen { mtime: if seen.kind == Kind::Directory { 0 } else { seen.mtime }, ..copy(seen) };
+        let (a, b) = (time(one), ours.get(path).map(time));
+        let allowed = known.iter().any(|(pattern, _)| matches(pattern, path)) || CHANGED.contains(&path.as_str());
+        if Some(&a) != b.as_ref() && !allowed {
+            differ.push(format!("/{path}\n    extracted: {a:?}\n    ours:      {b:?}"));
+        }
+    }
+    eprintln!("trixie arm64: {} paths compared", oracle.len());
+    assert!(oracle.len() > 4000 && differ.is_empty(), "{} differences\n{}", differ.len(), differ.join("\n"));
 }
 
 fn compare(set: &str, oracle: &Path, ours: &Path) {

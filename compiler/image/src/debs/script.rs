@@ -1,8 +1,9 @@
 //! Maintainer scripts, read and never run: what debhelper generated is recognised, the rest is told apart.
 
-use diag::text::printable_bytes;
 use formats::line::lines;
 use sha2::{Digest as _, Sha256};
+
+use super::shell::BLOCK;
 
 /// Tools whose generated blocks are known; what they do on a first installation is in [`Snippet`], or nothing.
 const TOOLS: [&str; 26] = [
@@ -34,6 +35,20 @@ const TOOLS: [&str; 26] = [
     "dh_ucf",
 ];
 
+/// Those of them whose blocks hold nothing but commands that `shell` knows: they are followed like everything else, so
+/// that nothing hides behind their name.
+const FOLLOWED: [&str; 9] = [
+    "dh_installalternatives",
+    "dh_installdeb",
+    "dh_installinit",
+    "dh_installsystemd",
+    "dh_installsystemduser",
+    "dh_installsysusers",
+    "dh_installtmpfiles",
+    "dh_systemd_enable",
+    "dh_systemd_start",
+];
+
 /// What a generated block, or a plain command, does on a first installation.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Snippet {
@@ -55,27 +70,13 @@ pub(super) enum Snippet {
     AppArmor(String),
 }
 
-/// A snippet and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Found {
-    pub what: Snippet,
-    /// Outside the blocks that debhelper generates.
-    plain: bool,
-}
-
-impl Found {
-    /// Whether it stands outside the blocks that debhelper generates.
-    pub fn is_plain(&self) -> bool {
-        self.plain
-    }
-}
-
 /// A script, taken apart.
 #[derive(Debug)]
 pub(super) struct Script {
-    pub snippets: Vec<Found>,
-    /// Lines outside generated blocks that do something on a first installation: number and text.
-    pub rest: Vec<(usize, String)>,
+    /// What each generated block does, in the order of the blocks.
+    pub blocks: Vec<Vec<Snippet>>,
+    /// The text with every generated block replaced by its number.
+    pub body: String,
     /// SHA-256 of everything outside generated blocks, in hexadecimal; comments and empty lines do not count.
     pub digest: String,
     /// The whole text.
@@ -84,19 +85,27 @@ pub(super) struct Script {
 
 /// Takes a script apart.
 pub(super) fn read(text: &[u8]) -> Script {
-    let mut script = Script { snippets: Vec::new(), rest: Vec::new(), digest: String::new(), text: text.to_vec() };
+    let mut script = Script { blocks: Vec::new(), body: String::new(), digest: String::new(), text: text.to_vec() };
     // The lines of a here-document are no comments.
     let comments_count = text.windows(2).any(|w| w == b"<<");
     let mut sha = Sha256::new();
     let mut block: Option<Vec<&[u8]>> = None;
-    let mut outside = Vec::new();
+    let mut followed = false;
     for line in lines(text) {
         let trimmed = line.text.trim_ascii();
         if let Some(inside) = &mut block {
             if trimmed == b"# End automatically added section" {
                 let mut found = Vec::new();
                 generated(inside, &mut found);
-                script.snippets.extend(found.into_iter().map(|what| Found { what, plain: false }));
+                if followed {
+                    script.body.push('\n');
+                    inside.iter().for_each(|line| keep(&mut script.body, line));
+                    script.body.push('\n');
+                } else {
+                    script.body.push_str(&format!("{BLOCK}{}", script.blocks.len()));
+                    script.body.push_str(&"\n".repeat(inside.len() + 2));
+                }
+                script.blocks.push(found);
                 block = None;
             } else {
                 inside.push(line.text);
@@ -107,42 +116,30 @@ pub(super) fn read(text: &[u8]) -> Script {
             let tool = tool.split(|b| matches!(b, b'/' | b' ')).next().unwrap_or_default();
             if TOOLS.iter().any(|t| t.as_bytes() == tool) {
                 block = Some(Vec::new());
+                followed = FOLLOWED.iter().any(|t| t.as_bytes() == tool);
                 continue;
             }
         }
+        keep(&mut script.body, line.text);
         if trimmed.is_empty() || (trimmed.starts_with(b"#") && !comments_count) {
             continue;
         }
         sha.update(line.text.trim_ascii_end());
         sha.update(b"\n");
-        if !trimmed.starts_with(b"#") {
-            outside.push((line.number, trimmed));
-        }
     }
     // A block without its end is no block.
     for line in block.iter().flatten() {
         sha.update(line);
-        outside.push((0, line.trim_ascii()));
+        keep(&mut script.body, line);
     }
     script.digest = sha.finalize().iter().map(|b| format!("{b:02x}")).collect();
-    plain(&outside, &mut script);
     script
 }
 
-/// Lines outside blocks: what changes nothing is passed over, plain `update-alternatives --install` is understood.
-fn plain(outside: &[(usize, &[u8])], script: &mut Script) {
-    for (number, logical) in joined(outside) {
-        let words = words(&logical);
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        match words.as_slice() {
-            ["update-alternatives", "--install", rest @ ..]
-            | ["update-alternatives", "--quiet", "--install", rest @ ..] => {
-                script.snippets.push(Found { what: alternative(rest), plain: true });
-            }
-            words if inert(words) => {}
-            _ => script.rest.push((number, printable_bytes(logical.as_bytes()))),
-        }
-    }
+/// A line of the body, which cannot pass for a block.
+fn keep(body: &mut String, line: &[u8]) {
+    body.push_str(&String::from_utf8_lossy(line).replace(BLOCK, "\u{fffd}"));
+    body.push('\n');
 }
 
 /// Lines with those that a backslash continues.
@@ -165,28 +162,6 @@ fn joined(all: &[(usize, &[u8])]) -> Vec<(usize, String)> {
         open = more;
     }
     out
-}
-
-/// Whether a line changes nothing by itself: shell structure, messages, the end of the script.
-fn inert(words: &[&str]) -> bool {
-    let pattern = |word: &str| {
-        let inner = word.strip_suffix(')').map(|w| w.trim_start_matches('('));
-        inner.is_some_and(|w| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b"|-*".contains(&b)))
-    };
-    match words {
-        []
-        | ["set", "-e" | "-u" | "-eu"]
-        | ["exit", _]
-        | [":" | "true" | "fi" | "esac" | ";;" | "else" | "then" | "db_stop"] => true,
-        ["case", "$1", "in"] | [".", "/usr/share/debconf/confmodule"] | ["ldconfig"] => true,
-        ["if", "[", "$1", "=" | "==", "configure", "]" | "];", rest @ ..] => {
-            matches!(rest, [] | ["then"] | [";", "then"])
-        }
-        ["echo", message, ">&2"] => !message.contains('$') || message.contains("unknown argument"),
-        [word] => pattern(word),
-        [word, ";;"] => pattern(word),
-        _ => false,
-    }
 }
 
 /// What the commands of a generated block do.

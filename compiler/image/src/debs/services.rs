@@ -25,7 +25,11 @@ fn closure(tree: &Tree, unit: &str, user: bool) -> Vec<(String, String)> {
         if seen.contains(&unit) || seen.len() >= MOST_UNITS || unit.contains('/') {
             continue;
         }
-        let Some((path, text)) = unit_file(tree, &unit, user) else { continue };
+        // An instance has the file of its template.
+        let template =
+            unit.split_once('@').and_then(|(name, rest)| Some(format!("{name}@.{}", rest.rsplit_once('.')?.1)));
+        let found = unit_file(tree, &unit, user).or_else(|| unit_file(tree, &template?, user));
+        let Some((path, text)) = found else { continue };
         let mut install = false;
         for line in text.lines().map(str::trim) {
             if line.starts_with('[') {
@@ -54,10 +58,55 @@ fn closure(tree: &Tree, unit: &str, user: bool) -> Vec<(String, String)> {
     aliases
 }
 
+/// `systemctl enable`: the links alone.
+pub(super) fn plainly(tree: &mut Tree, unit: &str) -> Result<(), Failure> {
+    for (path, target) in closure(tree, unit, false) {
+        tree.link(
+            path.as_bytes(),
+            target.replacen("/lib/", "/usr/lib/", usize::from(target.starts_with("/lib/"))).as_bytes(),
+        )?;
+    }
+    Ok(())
+}
+
+/// `update-rc.d NAME disable`: it is stopped where it was started.
+pub(super) fn rc_disable(tree: &mut Tree, name: &str) -> Result<(), Failure> {
+    for level in ['2', '3', '4', '5'] {
+        let start = format!("/etc/rc{level}.d/S01{name}");
+        if tree.get(start.as_bytes()).is_some() {
+            tree.remove(start.as_bytes())?;
+            tree.link(format!("/etc/rc{level}.d/K01{name}").as_bytes(), format!("../init.d/{name}").as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// Where deb-systemd-helper keeps its notes.
+fn state(user: bool) -> &'static str {
+    match user {
+        true => "/var/lib/systemd/deb-systemd-user-helper-enabled",
+        false => "/var/lib/systemd/deb-systemd-helper-enabled",
+    }
+}
+
+/// Whether a unit was enabled or noted before.
+pub(super) fn noted(tree: &Tree, unit: &str, user: bool) -> bool {
+    tree.exists(format!("{}/{unit}.dsh-also", state(user)).as_bytes())
+}
+
+/// `deb-systemd-helper disable`: links and their notes go, the list of them stays.
+pub(super) fn disable(tree: &mut Tree, unit: &str, user: bool) -> Result<(), Failure> {
+    for (path, _) in closure(tree, unit, user) {
+        let below = path.splitn(5, '/').nth(4).unwrap_or_default().to_owned();
+        tree.remove_all(path.as_bytes())?;
+        tree.remove_all(format!("{}/{below}", state(user)).as_bytes())?;
+    }
+    Ok(())
+}
+
 /// Enables a unit, or only notes what could be enabled.
 pub(super) fn enable(tree: &mut Tree, unit: &str, user: bool, links_too: bool) -> Result<(), Failure> {
-    let state = if user { "deb-systemd-user-helper-enabled" } else { "deb-systemd-helper-enabled" };
-    let state = format!("/var/lib/systemd/{state}");
+    let state = state(user);
     let links = closure(tree, unit, user);
     if links.is_empty() || unit.contains('/') {
         return Ok(());

@@ -179,6 +179,9 @@ fn an_unknown_script_is_quoted() {
     // The same text in another package, or as another script, is declared for neither.
     assert!(Debs::new().deb("c", "", &[("postinst", SCRIPT)], &[]).error(&effects).contains("E0560 c"));
     assert!(Debs::new().deb("a", "", &[("preinst", SCRIPT)], &[]).error(&effects).contains("E0560 a"));
+    // Nothing hides in a block of a known tool.
+    let hidden = "# Automatically added by dh_installinit/1\nmkdir /srv/x\nwipe\n# End automatically added section\n";
+    assert!(Debs::new().deb("a", "", &[("postinst", hidden)], &[]).error("").contains("line 3: wipe"));
     // Unknown tools do not hide their commands, and a block without its end is none.
     for text in [
         "# Automatically added by dh_evil/1\nwipe\n# End automatically added section\n",

@@ -240,6 +240,51 @@ impl Tree {
         self.nodes.remove(&at);
         Ok(())
     }
+
+    /// A path and all that is below it.
+    pub fn remove_all(&mut self, path: &[u8]) -> Result<(), Failure> {
+        let at = self.place(path)?;
+        if at.is_empty() {
+            return fail("the root cannot go", path);
+        }
+        for place in self.below(&at) {
+            self.nodes.remove(&place);
+        }
+        if self.nodes.remove(&at).is_some() {
+            self.touched.insert(parent(&at).to_vec());
+        }
+        Ok(())
+    }
+
+    fn below(&self, at: &[u8]) -> Vec<Vec<u8>> {
+        let prefix = [at, b"/"].concat();
+        let all = self.nodes.range(prefix.clone()..).take_while(|(path, _)| path.starts_with(&prefix));
+        all.map(|(path, _)| path.clone()).collect()
+    }
+
+    /// `mv`: a path with all that is below it to another one, whose directory must be there.
+    pub fn rename(&mut self, from: &[u8], to: &[u8]) -> Result<(), Failure> {
+        let (from, to) = (self.place(from)?, self.place(to)?);
+        let inside = to.starts_with(&[from.as_slice(), b"/"].concat());
+        if from.is_empty() || to.is_empty() || inside || !self.below(&to).is_empty() {
+            return fail("a path cannot be moved there", &to);
+        }
+        if !self.nodes.get(parent(&to)).is_some_and(|n| n.kind == Kind::Directory) {
+            return fail("there is no directory for it", &to);
+        }
+        for old in self.below(&from).into_iter().chain([from.clone()]) {
+            let Some(node) = self.nodes.remove(&old) else { continue };
+            let new = [to.as_slice(), old.get(from.len()..).unwrap_or_default()].concat();
+            self.nodes.insert(new, node);
+        }
+        self.touched.insert(parent(&from).to_vec());
+        self.touched.insert(parent(&to).to_vec());
+        Ok(())
+    }
+}
+
+fn parent(path: &[u8]) -> &[u8] {
+    path.get(..path.iter().rposition(|b| *b == b'/').unwrap_or(0)).unwrap_or_default()
 }
 
 /// The parts of a path that mean something.

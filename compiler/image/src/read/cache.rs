@@ -5,7 +5,7 @@
 //! they are read, and made again when they do not hold.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use diag::text::printable;
@@ -56,10 +56,7 @@ pub(super) fn layer(input: &LayerInput, options: &Options, notes: &mut Diagnosti
     }
     let unwritable = |e: io::Error| unwritable(&options.cache, &e);
     let temporary = Temporary::new(&options.cache).map_err(unwritable)?;
-    let mut data = BufWriter::with_capacity(1 << 20, &temporary.data);
-    let index = ingest(input, options, &mut data)?;
-    data.flush().map_err(unwritable)?;
-    drop(data);
+    let index = ingest(input, options, &mut &temporary.data)?;
     fs::write(temporary.path.join("index"), index.encode()).map_err(unwritable)?;
     let diff_id = index.diff_id;
     let target = root.join(diff_id.hex());

@@ -13,10 +13,10 @@ use formats::tar::{Entry, Kind, Xattrs};
 use sha2::{Digest as _, Sha256};
 
 /// Name and version of the format; another version is made again.
-const MAGIC: &[u8; 16] = b"k8orc-index-v001";
+const MAGIC: &[u8; 16] = b"k8orc-index-v002";
 
 /// Bytes of data that share one hash.
-pub(super) const BLOCK: u64 = 1 << 20;
+pub(super) const BLOCK: u64 = 64 << 10;
 
 /// What is known about a layer's stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(super) struct Index {
     pub stored_size: u64,
     /// Bytes of the data file.
     pub data_size: u64,
-    /// SHA-256 of each [`BLOCK`] of the data file; the last is shorter.
+    /// BLAKE3 of each [`BLOCK`] of the data file; the last is shorter.
     pub blocks: Vec<[u8; 32]>,
     /// Number of entries.
     pub count: u64,
@@ -95,6 +95,11 @@ impl Index {
         }
         let whole = seen == count && entries.0.0.is_empty();
         whole.then_some(index)
+    }
+
+    /// The names of the entries, as the archive spells them: cheaper than the entries themselves.
+    pub fn names(&self) -> Names<'_> {
+        Names(Cursor(&self.entries))
     }
 
     /// The entries in the order of the archive.
@@ -181,6 +186,32 @@ impl Iterator for Entries<'_> {
         }
         entry.xattrs = xattrs;
         Some(Indexed { entry, offset, sha256 })
+    }
+}
+
+/// Passes over everything but the names; ends early at what cannot be decoded.
+pub(super) struct Names<'a>(Cursor<'a>);
+
+impl<'a> Iterator for Names<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let cursor = &mut self.0;
+        let path = cursor.string()?;
+        let kind = cursor.take(1)?;
+        // Mode, owner, group and time.
+        cursor.take(4 + 4 + 4 + 8)?;
+        match kind {
+            [0] => drop(cursor.take(8 + 8 + 32)?),
+            [2 | 3] => drop(cursor.string()?),
+            [4 | 5] => drop(cursor.take(4 + 4)?),
+            _ => {}
+        }
+        for _ in 0..cursor.u32()? {
+            cursor.string()?;
+            cursor.string()?;
+        }
+        Some(path)
     }
 }
 

@@ -1,8 +1,7 @@
-//! One pass over a layer: a thread reads, hashes and decompresses; this one hashes the tar,
+//! One pass over a layer: a thread reads, hashes and decompresses, another hashes the tar; this one
 //! splits it into entries and writes the contents to the data file.
 
 use std::io::{self, BufReader, Cursor, Read, Write};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use diag::text::printable;
@@ -12,27 +11,23 @@ use formats::oci::Digest;
 use formats::tar::{self, Kind};
 use sha2::{Digest as _, Sha256};
 
-use super::index::{self, BLOCK, Index, Indexed};
+use super::chunks::{CHUNK, Incoming, Outgoing, fill, stream};
+use super::index::{self, Index, Indexed};
+use super::store::Recorder;
 use super::{LayerInput, Options};
-
-/// Bytes that travel between the threads at once.
-const CHUNK: usize = 256 << 10;
 
 /// Reads a layer, writes its contents to `data` and gives its index. Nothing is trusted
 /// before digest, size and diff-id have been compared.
 pub(super) fn ingest(layer: &LayerInput, options: &Options, data: &mut impl Write) -> Result<Index, Diagnostic> {
     let hashed = Arc::new(Hashed::default());
-    let (sender, receiver) = sync_channel(4);
+    let (outgoing, mut incoming) = stream(&hashed, options).map_err(|e| unreadable(layer, &e))?;
     let thread = {
         let (open, hashed) = (Arc::clone(&layer.open), Arc::clone(&hashed));
-        std::thread::Builder::new().name("layer".into()).spawn(move || send(&open, &hashed, &sender))
+        std::thread::Builder::new().name("layer".into()).spawn(move || send(&open, &hashed, &outgoing))
     };
     let thread = thread.map_err(|e| unreadable(layer, &e))?;
-    let mut incoming = Incoming::new(receiver, &hashed, options);
     let split = split(layer, options, &mut incoming, data);
-    let diff_id = Digest::from_bytes(std::mem::take(&mut incoming.sha).finalize().into());
-    // Without a receiver the thread ends at its next chunk.
-    drop(incoming);
+    let diff_id = incoming.diff_id().map_err(|e| unreadable(layer, &e))?;
     let sent = thread.join().unwrap_or_else(|_| Err(io::Error::other("the decompressing thread failed")));
     let state = hashed.lock();
     if let Some(e) = &state.error {
@@ -111,7 +106,7 @@ fn undecodable(layer: &LayerInput, error: &io::Error) -> Diagnostic {
 /// Hash and size of the stored bytes so far, and the error that ended them: kept apart from
 /// the decompressor's own.
 #[derive(Default)]
-struct Hashed(Mutex<HashState>);
+pub(super) struct Hashed(Mutex<HashState>);
 
 #[derive(Default)]
 struct HashState {
@@ -121,6 +116,11 @@ struct HashState {
 }
 
 impl Hashed {
+    /// Stored bytes so far.
+    pub fn size(&self) -> u64 {
+        self.lock().size
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -152,7 +152,7 @@ impl Read for Hashing {
 }
 
 /// The other thread: open, hash, decompress, send.
-fn send(open: &super::Open, hashed: &Arc<Hashed>, sender: &SyncSender<Vec<u8>>) -> io::Result<()> {
+fn send(open: &super::Open, hashed: &Arc<Hashed>, outgoing: &Outgoing) -> io::Result<()> {
     let opened = open();
     let source = opened.inspect_err(|e| hashed.lock().error = Some(io::Error::new(e.kind(), e.to_string())))?;
     let hashing = Hashing { source, hashed: Arc::clone(hashed) };
@@ -163,83 +163,7 @@ fn send(open: &super::Open, hashed: &Arc<Hashed>, sender: &SyncSender<Vec<u8>>) 
     let codec = codec::sniff(&start)
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is neither gzip nor zstd nor a tar archive"))?;
     let mut decoder = codec::decoder(codec, BufReader::with_capacity(CHUNK, Cursor::new(start).chain(source)))?;
-    loop {
-        let mut chunk = vec![0; CHUNK];
-        let n = fill(&mut decoder, &mut chunk)?;
-        if n == 0 {
-            return Ok(());
-        }
-        chunk.truncate(n);
-        sender.send(chunk).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-    }
-}
-
-/// Reads until the buffer is full or the stream ends.
-fn fill(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut have = 0;
-    while let Some(rest) = buffer.get_mut(have..).filter(|rest| !rest.is_empty()) {
-        match source.read(rest) {
-            Ok(0) => break,
-            Ok(n) => have += n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(have)
-}
-
-/// The tar stream as it arrives from the other thread: hashed, within the limits.
-struct Incoming<'a> {
-    receiver: Receiver<Vec<u8>>,
-    chunk: Vec<u8>,
-    at: usize,
-    sha: Sha256,
-    size: u64,
-    hashed: &'a Hashed,
-    options: &'a Options,
-    /// Why it ended before its end.
-    stopped: Option<Diagnostic>,
-}
-
-impl<'a> Incoming<'a> {
-    fn new(receiver: Receiver<Vec<u8>>, hashed: &'a Hashed, options: &'a Options) -> Incoming<'a> {
-        Incoming { receiver, chunk: Vec::new(), at: 0, sha: Sha256::new(), size: 0, hashed, options, stopped: None }
-    }
-
-    fn next_chunk(&mut self) -> Result<bool, Diagnostic> {
-        let Ok(chunk) = self.receiver.recv() else { return Ok(false) };
-        self.options.check_interrupt()?;
-        self.sha.update(&chunk);
-        self.size += chunk.len() as u64;
-        let allowed = self.options.limits.expanded(self.hashed.lock().size);
-        if self.size > allowed {
-            return Err(too_large("a layer", &format!("expands to more than {allowed} bytes")));
-        }
-        (self.chunk, self.at) = (chunk, 0);
-        Ok(true)
-    }
-}
-
-impl Read for Incoming<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.at >= self.chunk.len() {
-            match self.next_chunk() {
-                Ok(true) => {}
-                Ok(false) => return Ok(0),
-                Err(diagnostic) => {
-                    self.stopped = Some(diagnostic);
-                    return Err(io::Error::other("stopped"));
-                }
-            }
-        }
-        let rest = self.chunk.get(self.at..).unwrap_or_default();
-        let n = rest.len().min(buffer.len());
-        if let (Some(to), Some(from)) = (buffer.get_mut(..n), rest.get(..n)) {
-            to.copy_from_slice(from);
-        }
-        self.at += n;
-        Ok(n)
-    }
+    outgoing.send_all(&mut decoder)
 }
 
 /// A limit of [`super::Limits`] was reached.
@@ -263,7 +187,7 @@ fn split(
     incoming: &mut Incoming,
     data: &mut impl Write,
 ) -> Result<Parts, Diagnostic> {
-    let hashed = incoming.hashed;
+    let hashed = incoming.stored();
     // Holes cost nothing to store and as much as data to read.
     let holes = options.limits.expanded(layer.size.unwrap_or(0));
     let limits = tar::Limits { holes, ..tar::Limits::default() };
@@ -292,68 +216,30 @@ fn split_entries<R: Read>(
     reader: &mut tar::Reader<R>,
     out: &mut impl Write,
 ) -> Result<Parts, Diagnostic> {
-    let mut data = Data::new(out);
+    let unwritable = |e: io::Error| super::cache::unwritable(&options.cache, &e);
+    let mut data = Recorder::new(out);
     let (mut entries, mut count) = (Vec::new(), 0u64);
-    let mut chunk = vec![0; CHUNK];
     while let Some(mut entry) = reader.next_entry().map_err(|e| malformed(layer, &e))? {
-        let offset = data.size;
+        let offset = data.size();
         let mut sha = Sha256::new();
         if entry.kind == Kind::File {
             loop {
-                let n = reader.read(&mut chunk).map_err(|e| malformed(layer, &e))?;
+                let n = reader.read(data.room()).map_err(|e| malformed(layer, &e))?;
                 if n == 0 {
                     break;
                 }
-                let bytes = chunk.get(..n).unwrap_or_default();
-                sha.update(bytes);
-                data.write(bytes).map_err(|e| super::cache::unwritable(&options.cache, &e))?;
+                sha.update(data.take(n).map_err(unwritable)?);
             }
         }
         let sha256 = if entry.kind == Kind::File { sha.finalize().into() } else { [0; 32] };
         entry.sparse = None;
         index::push(&mut entries, &Indexed { entry, offset, sha256 });
         count += 1;
-        let stored = hashed.lock().size;
+        let stored = hashed.size();
         if count > options.limits.entries(stored) || entries.len() as u64 > options.limits.metadata(stored) {
             return Err(too_large(&layer.name, &format!("holds too many entries: more than {count}")));
         }
     }
-    let (data_size, blocks) = data.finish();
+    let (data_size, blocks) = data.finish().map_err(unwritable)?;
     Ok(Parts { entries, count, data_size, blocks })
-}
-
-/// The data file being written: each block of it is hashed.
-struct Data<'a, W> {
-    out: &'a mut W,
-    size: u64,
-    sha: Sha256,
-    blocks: Vec<[u8; 32]>,
-}
-
-impl<'a, W: Write> Data<'a, W> {
-    fn new(out: &'a mut W) -> Data<'a, W> {
-        Data { out, size: 0, sha: Sha256::new(), blocks: Vec::new() }
-    }
-
-    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        self.out.write_all(bytes)?;
-        while !bytes.is_empty() {
-            let room = usize::try_from(BLOCK - self.size % BLOCK).unwrap_or(1).min(bytes.len());
-            let (now, rest) = bytes.split_at_checked(room).unwrap_or_default();
-            self.sha.update(now);
-            self.size += now.len() as u64;
-            if self.size.is_multiple_of(BLOCK) {
-                self.blocks.push(std::mem::take(&mut self.sha).finalize().into());
-            }
-            bytes = rest;
-        }
-        Ok(())
-    }
-
-    fn finish(mut self) -> (u64, Vec<[u8; 32]>) {
-        if !self.size.is_multiple_of(BLOCK) {
-            self.blocks.push(self.sha.finalize().into());
-        }
-        (self.size, self.blocks)
-    }
 }

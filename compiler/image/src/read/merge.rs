@@ -113,9 +113,9 @@ impl Merge<'_> {
 
     /// First step: removes what this layer's whiteouts hide.
     fn hide(&mut self, layer: &Indexed) -> Result<(), Diagnostic> {
-        for item in layer.index.iter() {
-            let path = self.path(&item.entry.path, &item.entry.path)?;
-            match self.mark(&item.entry.path, &path)? {
+        for raw in layer.index.names().filter(|raw| may_mark(raw)) {
+            let path = self.path(raw, raw)?;
+            match self.mark(raw, &path)? {
                 Mark::None => {}
                 Mark::Opaque(directory) => self.remove_below(directory.relative()),
                 Mark::Hides(path) => {
@@ -130,8 +130,7 @@ impl Merge<'_> {
     /// Last step: a whiteout whose directory is reached through a link hides one thing in a
     /// merged tree and another in an overlay.
     fn check_whiteouts(&self, layer: &Indexed) -> Result<(), Diagnostic> {
-        for item in layer.index.iter() {
-            let raw = &item.entry.path;
+        for raw in layer.index.names().filter(|raw| may_mark(raw)) {
             let path = self.path(raw, raw)?;
             if matches!(self.mark(raw, &path)?, Mark::None) {
                 continue;
@@ -370,6 +369,11 @@ impl Merge<'_> {
         }
         Ok(tree)
     }
+}
+
+/// Whether a name can hold the prefix of a whiteout at all; few do.
+fn may_mark(raw: &[u8]) -> bool {
+    raw.windows(4).any(|part| part == b".wh.")
 }
 
 fn child(directory: &[u8], name: &[u8]) -> Vec<u8> {

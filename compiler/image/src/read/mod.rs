@@ -15,6 +15,7 @@ use formats::oci::Digest;
 use plan::tree::Tree;
 
 mod cache;
+mod chunks;
 mod index;
 mod ingest;
 mod limits;

@@ -378,6 +378,7 @@ fn the_index_survives_its_encoding_and_no_other() {
     let bytes = index.encode();
     let read = Index::decode(&bytes).unwrap();
     assert_eq!(read, index);
+    assert!(read.names().eq(list.iter().map(|entry| &entry.path[..])));
     assert!(read.iter().map(|i| i.entry).eq(list));
     for at in 0..bytes.len() {
         let mut bent = bytes.clone();

@@ -44,8 +44,8 @@ impl<'a> Installed<'a> {
                     })
                     .collect(),
                 met_by: group.iter().find_map(|one| self.meets(package, one)),
-                // dpkg's fields do not tell.
-                scripts_only: false,
+                // dpkg's fields do not tell: it is known of the packages.
+                scripts_only: !group.is_empty() && group.iter().all(|one| maintainer(&one.name)),
             })
             .collect()
     }
@@ -90,4 +90,10 @@ fn importance(package: &dpkg::Package) -> usize {
     let ranks = ["required", "important", "standard", "optional", "extra"];
     let priority = package.priority.as_deref().unwrap_or("optional");
     ranks.iter().position(|rank| *rank == priority).unwrap_or(ranks.len())
+}
+
+/// Whether maintainer scripts alone use the package: `stdlib/closure/maintainer.txt`.
+fn maintainer(name: &str) -> bool {
+    let all = include_str!("../../../../stdlib/closure/maintainer.txt");
+    all.lines().any(|line| line == name)
 }

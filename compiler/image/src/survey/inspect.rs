@@ -2,7 +2,7 @@
 
 use diag::{Diagnostic, codes};
 use formats::elf;
-use plan::decide::keep::{Dynamic, Inspect, Start};
+use plan::decide::keep::{Dynamic, Inspect, MENTIONS, Start};
 use plan::facts::Contents;
 use plan::tree::{ContentRef, FileNode};
 
@@ -43,7 +43,7 @@ fn start(head: &[u8], at: &mut dyn FnMut(u64, usize) -> Vec<u8>) -> Result<Start
     if let Some(script) = elf::shebang(head) {
         return Ok(Start::Script { interpreter: script.interpreter, argument: script.argument });
     }
-    let found = elf::read_with(at).map_err(|error| {
+    let found = elf::read_with(at, &MENTIONS).map_err(|error| {
         Diagnostic::new(codes::E0602, format!("a program or library of the base is a broken ELF file: {error}"))
     })?;
     Ok(found.map_or(Start::Other, |elf| {
@@ -57,6 +57,7 @@ fn start(head: &[u8], at: &mut dyn FnMut(u64, usize) -> Vec<u8>) -> Result<Start
             needed: elf.needed,
             rpath: elf.rpath,
             runpath: elf.runpath,
+            mentions: elf.mentions,
         })
     }))
 }

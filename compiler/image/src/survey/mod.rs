@@ -68,7 +68,12 @@ pub fn survey(tree: &Tree, platform: &Platform, contents: &dyn Contents) -> Resu
 /// The small files that decisions are made on, with what they are.
 fn wanted<'a>(tree: &'a Tree, database: Option<&'a ImagePath>) -> BTreeMap<ImagePath, &'a NodeKind> {
     let mut all = BTreeMap::new();
-    let fixed = ACCOUNT_FILES.iter().copied().chain(["/etc/ld.so.conf", "/etc/os-release", "/usr/lib/os-release"]);
+    let fixed = ACCOUNT_FILES.iter().copied().chain([
+        "/etc/ld.so.conf",
+        "/etc/nsswitch.conf",
+        "/etc/os-release",
+        "/usr/lib/os-release",
+    ]);
     for name in fixed {
         add(tree, name.as_bytes(), &mut all);
     }

@@ -5,6 +5,7 @@
 //! 3. `layout`: config, manifest and index around the layers.
 //! 4. [`check`]: everything read back. [`docker_archive`]: the same image for `docker load`.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -82,6 +83,14 @@ pub struct Written {
     pub images: Vec<WrittenImage>,
 }
 
+impl Written {
+    /// Blobs that were read back while they were written: what [`check`] need not read.
+    pub fn read_back(&self) -> BTreeSet<Digest> {
+        let layers = self.images.iter().flat_map(|image| &image.layers);
+        layers.filter(|layer| layer.reused).map(|layer| layer.digest).collect()
+    }
+}
+
 /// One platform's image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrittenImage {
@@ -108,7 +117,7 @@ pub struct WrittenLayer {
     pub diff_id: Digest,
     /// Bytes of the tar.
     pub diff_size: u64,
-    /// Whether the blob came from the cache.
+    /// Whether the blob came from the cache; then it was read back after it had been copied.
     pub reused: bool,
 }
 

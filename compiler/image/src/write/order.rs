@@ -98,7 +98,7 @@ impl Item<'_> {
 /// Names everything that a layer's blob depends on: equal recipes, equal blobs. The first
 /// words change with the format of the archive or the compression.
 pub(super) fn recipe(items: &[Item]) -> Result<[u8; 32], Diagnostic> {
-    let mut sha = Sha256::new_with_prefix(b"k8orc layer 1: canonical tar, libdeflate 6, blocks of 1 MiB\n");
+    let mut sha = Sha256::new_with_prefix(b"k8orc layer 2: canonical tar, libdeflate 4, blocks of 1 MiB\n");
     for item in items {
         sha.update(item.header()?);
         if item.has_content()

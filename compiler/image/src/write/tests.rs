@@ -246,7 +246,7 @@ fn documents_keep_what_the_base_says() {
     let made = steps.iter().filter(|step| step.get("empty_layer").is_none()).count();
     assert_eq!(made, image.layers.len());
     assert_eq!(written.top.annotations["org.opencontainers.image.ref.name"], "latest");
-    check(dir.path()).unwrap();
+    check(dir.path(), &BTreeSet::new()).unwrap();
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn an_unchanged_layer_is_not_compressed_again() {
     let run = |builder: &Builder| {
         let dir = tempfile::tempdir().unwrap();
         let written = write_sample(dir.path(), builder, &options(Some(cache.path()))).unwrap();
-        check(dir.path()).unwrap();
+        check(dir.path(), &BTreeSet::new()).unwrap();
         written.images[0].layers.iter().map(|layer| layer.reused).collect::<Vec<_>>()
     };
     assert_eq!(run(&builder), [false, false]);
@@ -303,7 +303,7 @@ fn several_platforms_become_an_index() {
     let inputs = [Input { plan: &amd, contents: &contents }, Input { plan: &arm, contents: &contents }];
     let dir = tempfile::tempdir().unwrap();
     let written = write(dir.path(), &inputs, &no_sources, &options(None)).unwrap();
-    check(dir.path()).unwrap();
+    check(dir.path(), &BTreeSet::new()).unwrap();
     let index = fs::read(blob(dir.path(), &written.top.digest)).unwrap();
     let Document::Index(index) = Document::parse(&index, Some(&written.top.media_type)).unwrap() else { panic!() };
     let platforms: Vec<_> = index.manifests.iter().map(|m| m.platform.clone().unwrap()).collect();
@@ -317,7 +317,7 @@ fn an_empty_plan_still_makes_an_image() {
     let dir = tempfile::tempdir().unwrap();
     let written = write_sample(dir.path(), &Builder::new(), &options(None)).unwrap();
     assert_eq!(written.images[0].layers.len(), 1);
-    check(dir.path()).unwrap();
+    check(dir.path(), &BTreeSet::new()).unwrap();
 }
 
 #[test]
@@ -374,7 +374,7 @@ fn an_unwritable_cache_does_not_stop_the_build() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let dir = tempfile::tempdir().unwrap();
     write_sample(dir.path(), &sample(), &options(Some(file.path()))).unwrap();
-    check(dir.path()).unwrap();
+    check(dir.path(), &BTreeSet::new()).unwrap();
 }
 
 #[test]
@@ -389,13 +389,13 @@ fn an_interrupt_stops_writing() {
 fn the_read_back_check_sees_every_change() {
     let dir = tempfile::tempdir().unwrap();
     write_sample(dir.path(), &sample(), &options(None)).unwrap();
-    check(dir.path()).unwrap();
+    check(dir.path(), &BTreeSet::new()).unwrap();
     let files: Vec<PathBuf> = fingerprint(dir.path()).into_keys().map(|path| dir.path().join(path)).collect();
     assert_eq!(files.len(), 6);
     for file in &files {
         let good = fs::read(file).unwrap();
         let refused = |what: &str| {
-            let error = check(dir.path()).expect_err(what);
+            let error = check(dir.path(), &BTreeSet::new()).expect_err(what);
             assert_eq!(error.code, codes::E0542, "{what} {}", file.display());
         };
         fs::remove_file(file).unwrap();
@@ -411,7 +411,7 @@ fn the_read_back_check_sees_every_change() {
         fs::write(file, good).unwrap();
     }
     fs::write(dir.path().join("blobs/sha256/extra"), b"x").unwrap();
-    assert_eq!(check(dir.path()).unwrap_err().code, codes::E0542);
+    assert_eq!(check(dir.path(), &BTreeSet::new()).unwrap_err().code, codes::E0542);
 }
 
 #[test]

@@ -3,8 +3,9 @@
 //! One rule (design §3): **keep > needed > remove > the rest goes.** The steps:
 //! 1. accounts by name, so that owners mean something;
 //! 2. what the spec adds, laid over the base's tree;
-//! 3. programs, and what each needs to start: links, interpreter, loader, libraries;
-//! 4. packages: those that are kept or that own what is needed, with their dependencies;
+//! 3. programs, and what each needs to start: links, interpreter, loader, libraries; with `closure="files"` what these
+//!    need besides (`reach`);
+//! 4. packages: those that are kept or that own what is needed, with their dependencies or without;
 //! 5. each name of the base; directories and links that follow from it;
 //! 6. accounts by what stays.
 //!
@@ -26,6 +27,7 @@ mod needs;
 mod overlay;
 mod packages;
 mod programs;
+mod reach;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -44,7 +46,7 @@ use index::Index;
 pub use accounts::wanted_ids;
 pub use families::{apk_directory, rpm_directory};
 pub use known::{ACCOUNT_FILES, dpkg_directory};
-pub use needs::{Dynamic, Inspect, Start};
+pub use needs::{Dynamic, Inspect, MENTIONS, Start};
 
 /// Ids of new accounts that say `auto`, as the lock has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -82,9 +84,22 @@ pub fn keep(input: &Input<'_>) -> (Kept, Diagnostics) {
     let roots = programs::programs(input, &overlay, &env, &mut out);
     programs::complain_scripts(input, &overlay, &roots, &mut out);
     programs::complain_workloads(input, &overlay, &env, &roots, &mut out);
-    let needed = needs::Closure::new(input.facts, &overlay, input.inspect, &env).of(&roots, &mut out);
     let index = Index::new(input.facts);
-    let verdicts = packages::packages(input, &index, &needed, &mut out);
+    let mut closure = needs::Closure::new(input.facts, &overlay, input.inspect, &env);
+    closure.programs(&roots, &mut out);
+    if reach::by_files(input.spec) {
+        reach::follow(&mut closure, input, &index, &mut out);
+    }
+    // What was passed over and is needed all the same brings its package back.
+    let verdicts = loop {
+        let mut found = Diagnostics::new();
+        let verdicts = packages::packages(input, &index, closure.needed(), &mut found);
+        if !reach::at_run_time(input.spec) || !reach::prove(&mut closure, input, &index, &verdicts, &mut found) {
+            out.extend(found);
+            break verdicts;
+        }
+    };
+    let needed = closure.into_needed();
     let fates = files::files(input, &index, &overlay, &needed, &verdicts, &mut out);
     let fates = leftovers::settle(&index, &overlay, fates);
     let kept = assemble::assemble(input, &index, overlay, accounts, roots, &verdicts, &fates, &mut out);

@@ -3,60 +3,162 @@
 use std::collections::BTreeMap;
 
 use plan::kept::{AccountDecision, AccountFate, Content};
+use plan::path::ImagePath;
 use plan::plan::{ImagePlan, Plan, Totals};
 use plan::profile::{Action, Profile};
 use plan::reason::Reason;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Outcome;
 
-/// The whole report. `place` turns a span of the spec into `spec.kdl:3:5`.
-pub fn report_json(plan: &Plan, outcome: &Outcome, place: &dyn Fn(diag::Span) -> String) -> Value {
-    json!({
-        "version": 1,
-        "name": plan.name,
-        "image": outcome.digest,
-        "tested": false,
-        "images": plan.images.iter().enumerate().map(|(n, image)| self::image(image, n, outcome, place)).collect::<Vec<_>>(),
-        "syscalls": profile(&plan.profile, place),
-        "workloads": plan.workload_profiles.iter().map(|(name, p)| (name.clone(), profile(p, place))).collect::<BTreeMap<_, _>>(),
-        "requires": requires(plan),
-    })
+/// The whole report, its fields in the order of their names. Most of it are thousands of removed paths: these are
+/// written as they are, other parts are small enough to be JSON values first.
+#[derive(Serialize)]
+pub struct Report<'a> {
+    image: &'a str,
+    images: Vec<Image<'a>>,
+    name: &'a str,
+    requires: Value,
+    syscalls: Value,
+    tested: bool,
+    version: u32,
+    workloads: BTreeMap<&'a str, Value>,
 }
 
-fn image(image: &ImagePlan, n: usize, outcome: &Outcome, place: &dyn Fn(diag::Span) -> String) -> Value {
+#[derive(Serialize)]
+struct Image<'a> {
+    added: Vec<Change<'a>>,
+    after: Value,
+    base: Value,
+    before: Value,
+    compressed: Value,
+    deviations: Value,
+    generations: Value,
+    groups: Vec<Value>,
+    packages: Vec<Package<'a>>,
+    platform: String,
+    programs: Value,
+    removed: Vec<Change<'a>>,
+    setuid: Value,
+    user: Value,
+    users: Vec<Value>,
+}
+
+#[derive(Serialize)]
+struct Change<'a> {
+    bytes: u64,
+    path: String,
+    reason: Why<'a>,
+}
+
+#[derive(Serialize)]
+struct Package<'a> {
+    architecture: &'a str,
+    bytes: u64,
+    kept: bool,
+    missing: Vec<String>,
+    name: &'a str,
+    reason: Why<'a>,
+    source: Option<&'a str>,
+    version: &'a str,
+}
+
+#[derive(Serialize)]
+struct Why<'a> {
+    at: Option<String>,
+    because: Vec<&'a str>,
+}
+
+/// Where a span of the spec is: `spec.kdl:3:5`.
+type Place<'a> = &'a dyn Fn(diag::Span) -> String;
+
+/// The report of a plan. `place` turns a span of the spec into `spec.kdl:3:5`.
+pub fn report_json<'a>(plan: &'a Plan, outcome: &'a Outcome, place: Place<'_>) -> Report<'a> {
+    Report {
+        image: &outcome.digest,
+        images: plan.images.iter().enumerate().map(|(n, image)| self::image(image, n, outcome, place)).collect(),
+        name: &plan.name,
+        requires: requires(plan),
+        syscalls: profile(&plan.profile, place),
+        tested: false,
+        version: 1,
+        workloads: plan.workload_profiles.iter().map(|(name, p)| (name.as_str(), profile(p, place))).collect(),
+    }
+}
+
+fn image<'a>(image: &'a ImagePlan, n: usize, outcome: &Outcome, place: Place<'_>) -> Image<'a> {
     let kept = &image.kept;
-    json!({
-        "platform": image.platform.to_string(),
-        "base": { "reference": image.base.reference, "digest": image.base.digest },
-        "compressed": { "before": outcome.base_compressed.get(n), "after": outcome.compressed.get(n) },
-        "before": totals(&image.before),
-        "after": totals(&image.after),
-        "user": { "uid": image.user.uid, "gid": image.user.gid, "groups": image.user.groups, "name": image.user.name },
-        "programs": kept.programs.iter().map(|(path, why)| json!({ "path": path.to_string(), "reason": reason(why, place) })).collect::<Vec<_>>(),
-        "packages": kept.packages.iter().map(|package| json!({
-            "name": package.name, "architecture": package.arch, "version": package.version, "source": package.source,
-            "kept": package.kept, "bytes": package.size, "reason": reason(&package.reason, place),
-            "missing": package.missing.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        })).collect::<Vec<_>>(),
-        "users": accounts(&kept.users, |user| json!({ "name": user.name, "uid": user.uid, "gid": user.gid }), place),
-        "groups": accounts(&kept.groups, |group| json!({ "name": group.name, "gid": group.gid, "members": group.members }), place),
-        "setuid": kept.setuid.iter().map(|(path, mode, stripped)| json!({
-            "path": path.to_string(), "mode": format!("{mode:04o}"), "stripped": stripped,
-        })).collect::<Vec<_>>(),
-        "deviations": kept.deviations.iter().map(|d| json!({
-            "path": d.path.to_string(), "verify": d.line, "why": d.why,
-        })).collect::<Vec<_>>(),
-        "generations": image.generations.iter().map(|(mount, generation)| (mount.clone(), json!({
+    let change = |path: &ImagePath, bytes, reason: &'a Reason| Change {
+        bytes,
+        path: path.to_string(),
+        reason: why(reason, place),
+    };
+    Image {
+        added: kept
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.content != Content::Base && !entry.node.is_directory())
+            .map(|(path, entry)| change(path, entry.node.size(), &entry.reason))
+            .collect(),
+        after: totals(&image.after),
+        base: json!({ "reference": image.base.reference, "digest": image.base.digest }),
+        before: totals(&image.before),
+        compressed: json!({ "before": outcome.base_compressed.get(n), "after": outcome.compressed.get(n) }),
+        deviations: kept
+            .deviations
+            .iter()
+            .map(|d| {
+                json!({
+                    "path": d.path.to_string(), "verify": d.line, "why": d.why,
+                })
+            })
+            .collect(),
+        generations: json!(image.generations.iter().map(|(mount, generation)| (mount.clone(), json!({
             "digest": format!("sha256:{}", generation.digest), "entries": generation.entries, "bytes": generation.bytes,
-        }))).collect::<BTreeMap<_, _>>(),
-        "added": kept.entries.iter().filter(|(_, entry)| entry.content != Content::Base && !entry.node.is_directory()).map(|(path, entry)| json!({
-            "path": path.to_string(), "bytes": entry.node.size(), "reason": reason(&entry.reason, place),
-        })).collect::<Vec<_>>(),
-        "removed": kept.removed.iter().map(|(path, removed)| json!({
-            "path": path.to_string(), "bytes": removed.size, "reason": reason(&removed.reason, place),
-        })).collect::<Vec<_>>(),
-    })
+        }))).collect::<BTreeMap<_, _>>()),
+        groups: accounts(
+            &kept.groups,
+            |group| json!({ "name": group.name, "gid": group.gid, "members": group.members }),
+            place,
+        ),
+        packages: kept
+            .packages
+            .iter()
+            .map(|package| Package {
+                architecture: &package.arch,
+                bytes: package.size,
+                kept: package.kept,
+                missing: package.missing.iter().map(ToString::to_string).collect(),
+                name: &package.name,
+                reason: why(&package.reason, place),
+                source: package.source.as_deref(),
+                version: &package.version,
+            })
+            .collect(),
+        platform: image.platform.to_string(),
+        programs: kept
+            .programs
+            .iter()
+            .map(|(path, why)| json!({ "path": path.to_string(), "reason": reason(why, place) }))
+            .collect(),
+        removed: kept.removed.iter().map(|(path, removed)| change(path, removed.size, &removed.reason)).collect(),
+        setuid: kept
+            .setuid
+            .iter()
+            .map(|(path, mode, stripped)| {
+                json!({
+                    "path": path.to_string(), "mode": format!("{mode:04o}"), "stripped": stripped,
+                })
+            })
+            .collect(),
+        user: json!({ "uid": image.user.uid, "gid": image.user.gid, "groups": image.user.groups, "name": image.user.name }),
+        users: accounts(&kept.users, |user| json!({ "name": user.name, "uid": user.uid, "gid": user.gid }), place),
+    }
+}
+
+fn why<'a>(reason: &'a Reason, place: Place<'_>) -> Why<'a> {
+    Why { at: reason.span().map(place), because: reason.chain().map(|link| link.text.as_str()).collect() }
 }
 
 fn totals(totals: &Totals) -> Value {
@@ -66,11 +168,7 @@ fn totals(totals: &Totals) -> Value {
     })
 }
 
-fn accounts<T>(
-    list: &[AccountDecision<T>],
-    show: impl Fn(&T) -> Value,
-    place: &dyn Fn(diag::Span) -> String,
-) -> Vec<Value> {
+fn accounts<T>(list: &[AccountDecision<T>], show: impl Fn(&T) -> Value, place: Place<'_>) -> Vec<Value> {
     list.iter()
         .map(|decision| {
             let fate = match decision.fate {
@@ -86,7 +184,7 @@ fn accounts<T>(
         .collect()
 }
 
-fn profile(profile: &Profile, place: &dyn Fn(diag::Span) -> String) -> Value {
+fn profile(profile: &Profile, place: Place<'_>) -> Value {
     json!({
         "otherwise": format!("{:?}", profile.otherwise),
         "architectures": profile.archs.iter().map(|arch| arch.kernel()).collect::<Vec<_>>(),
@@ -129,6 +227,6 @@ fn requires(plan: &Plan) -> Value {
     })
 }
 
-fn reason(reason: &Reason, place: &dyn Fn(diag::Span) -> String) -> Value {
-    json!({ "because": reason.chain().map(|link| link.text.clone()).collect::<Vec<_>>(), "at": reason.span().map(place) })
+fn reason(reason: &Reason, place: Place<'_>) -> Value {
+    json!(why(reason, place))
 }

@@ -82,7 +82,7 @@ fn a_disk_that_fills_while_packages_come() {
         // Packages, lists and the indexed layer take some 200 MB.
         let Some(small) = Mount::new(desk.path("tiny"), 1000 + chance.below(120_000)) else { return };
         let copied = Command::new("cp").arg("-r").arg(desk.path("cache/blobs")).arg(desk.path("tiny")).status();
-        drop(copied.expect("cp starts"));
+        copied.expect("cp starts");
         let mut command = k8orc_tests::peers::k8orc(&desk.path("home")).expect("it was there");
         command.current_dir(desk.path("")).args(["build", "spec.kdl", "--locked", "--cache", "tiny"]);
         let failed = run(&mut command).with_code(3);

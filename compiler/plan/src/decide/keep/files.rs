@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use diag::text::printable;
 use diag::{Diagnostic, Diagnostics, Span, codes};
-use lang::spec::{Remove, Spanned};
+use lang::spec::{Remove, Spanned, Unowned};
 
 use super::globs::{Globs, complain_unmatched};
 use super::known::{Known, known};
@@ -73,6 +73,7 @@ pub(super) fn files(
         needed,
         known: &known,
         unowned,
+        unowned_go: spec.files.unowned.as_ref().is_some_and(|said| said.value == Unowned::Closure),
         reasons: Reasons::new(input, packages),
         clashes: BTreeMap::new(),
         orphans: BTreeMap::new(),
@@ -97,6 +98,8 @@ struct Reasons {
     remove: Vec<Arc<Reason>>,
     of_package: Vec<Arc<Reason>>,
     licence: Arc<Reason>,
+    state: Arc<Reason>,
+    unreached: Arc<Reason>,
 }
 
 impl Reasons {
@@ -115,6 +118,8 @@ impl Reasons {
             remove: files.remove.iter().map(remove).collect(),
             of_package: input.facts.packages.packages.iter().zip(packages).map(package).collect(),
             licence: Reason::fact("it is a licence text, which a remove line touches only with because="),
+            state: Reason::fact("its package, of which something stays, keeps state there"),
+            unreached: Reason::fact("no program and no line reaches it"),
         }
     }
 }
@@ -129,6 +134,7 @@ struct Judge<'a> {
     needed: &'a Needed,
     known: &'a BTreeMap<ImagePath, Known>,
     unowned: Arc<Reason>,
+    unowned_go: bool,
     reasons: Reasons,
     /// By number of the remove line and whether the path is kept: the first paths, and how many.
     clashes: BTreeMap<(usize, bool), Clash>,
@@ -192,11 +198,20 @@ impl Judge<'_> {
             return Fate::stay(reason);
         }
         let of = |owner: &usize| self.reasons.of_package.get(*owner);
-        if let Some(reason) = owners.iter().find(|o| self.kept(**o)).and_then(of) {
+        let whole = |o: &&usize| self.packages.get(**o).is_some_and(|verdict| verdict.kept && verdict.whole);
+        if let Some(reason) = owners.iter().find(whole).and_then(of) {
             return Fate::stay(reason);
+        }
+        if owners.iter().any(|o| self.kept(*o)) {
+            return match (is_licence(name), directory && is_state(name)) {
+                (true, _) => Fate::stay(&self.reasons.licence),
+                (_, true) => Fate::stay(&self.reasons.state),
+                _ => Fate::go(&self.reasons.unreached),
+            };
         }
         match owners.first().and_then(of) {
             Some(reason) => Fate::go(reason),
+            None if self.unowned_go => Fate::go(&self.unowned),
             None => Fate::stay(&self.unowned),
         }
     }
@@ -284,4 +299,9 @@ impl Judge<'_> {
 /// `**/copyright` and `/usr/share/licenses`: their terms mostly ask for them to go where the files go.
 fn is_licence(name: &ImagePath) -> bool {
     name.name() == b"copyright" || name.as_bytes().starts_with(b"/usr/share/licenses/")
+}
+
+/// Directories for what programs write: empty in an image, and expected.
+fn is_state(name: &ImagePath) -> bool {
+    [b"/var/".as_slice(), b"/run/", b"/srv/", b"/tmp/", b"/home/"].iter().any(|top| name.as_bytes().starts_with(top))
 }

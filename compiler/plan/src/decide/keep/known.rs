@@ -60,6 +60,11 @@ const PLACES: [(&str, &str); 24] = [
     ("/lib32", "paths of libraries begin with it"),
 ];
 
+/// Whether every base has this place.
+pub(super) fn is_place(path: &ImagePath) -> bool {
+    path.to_str().is_some_and(|text| PLACES.iter().any(|(place, _)| *place == text))
+}
+
 /// All such places of a base.
 pub(super) fn known(facts: &Facts, index: &Index<'_>, packages: &[Verdict]) -> BTreeMap<ImagePath, Known> {
     let mut all = BTreeMap::new();
@@ -123,11 +128,18 @@ fn dpkg(facts: &Facts, packages: &[Verdict], all: &mut BTreeMap<ImagePath, Known
         };
         all.insert(path.clone(), known);
     }
+    let tooling = Reason::fact("only tools that build or configure packages read it, and parts of the package went");
     for (package, verdict) in facts.packages.packages.iter().zip(packages) {
         let text = format!("it is the package database's record of {}", diag::text::printable(&package.name));
         let reason = Reason::link(text, &verdict.reason);
         for path in &package.database_files {
             let ours = [b".list".as_slice(), b".md5sums", b".conffiles"].iter().any(|e| path.as_bytes().ends_with(e));
+            // Of a package of which only parts stay: what is read when packages are built or configured.
+            let tools = [b".symbols".as_slice(), b".shlibs", b".templates", b".config"];
+            if verdict.kept && !verdict.whole && tools.iter().any(|e| path.as_bytes().ends_with(e)) {
+                all.insert(path.clone(), Known::Go(Arc::clone(&tooling)));
+                continue;
+            }
             let whole = path.parent().is_some_and(|p| p.name() == b"status.d");
             let known = match verdict.kept {
                 false => Known::Go(Arc::clone(&reason)),

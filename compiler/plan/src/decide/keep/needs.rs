@@ -41,7 +41,12 @@ pub struct Dynamic {
     pub rpath: Option<Vec<u8>>,
     /// `DT_RUNPATH`
     pub runpath: Option<Vec<u8>>,
+    /// Which symbols of [`MENTIONS`] its symbol table names.
+    pub mentions: Vec<&'static str>,
 }
+
+/// Symbols that the rules of `closure="files"` ask for.
+pub const MENTIONS: [&str; 1] = ["iconv_open"];
 
 /// Looks into programs and libraries; `image::survey` implements it on the base's contents.
 pub trait Inspect {
@@ -77,6 +82,8 @@ pub(super) struct Closure<'a> {
     pub env: &'a BTreeMap<String, String>,
     seen: BTreeMap<ImagePath, Start>,
     needed: Needed,
+    /// The loader of the first program: what is loaded by name has none of its own.
+    loader: Option<Vec<u8>>,
 }
 
 impl<'a> Closure<'a> {
@@ -86,15 +93,110 @@ impl<'a> Closure<'a> {
         inspect: &'a dyn Inspect,
         env: &'a BTreeMap<String, String>,
     ) -> Self {
-        Self { facts, overlay, inspect, env, seen: BTreeMap::new(), needed: Needed::new() }
+        Self { facts, overlay, inspect, env, seen: BTreeMap::new(), needed: Needed::new(), loader: None }
     }
 
-    /// What all `programs` need.
-    pub fn of(mut self, programs: &[Program], out: &mut Diagnostics) -> Needed {
+    /// Follows programs.
+    pub fn programs(&mut self, programs: &[Program], out: &mut Diagnostics) {
         for program in programs {
             self.program(program, out);
         }
+    }
+
+    /// Everything that is needed.
+    pub fn into_needed(self) -> Needed {
         self.needed
+    }
+
+    /// The first needed path that fits, or that is an ELF file, counts and imports one of `symbols`.
+    pub fn first(
+        &self,
+        fits: impl Fn(&ImagePath) -> bool,
+        counts: impl Fn(&ImagePath) -> bool,
+        symbols: &[String],
+    ) -> Option<(ImagePath, Arc<Reason>)> {
+        let mentions = |path: &ImagePath| match self.seen.get(path) {
+            // The C library itself defines them.
+            Some(Start::Elf(elf)) if !path.name().starts_with(b"libc.so") => {
+                elf.mentions.iter().any(|name| symbols.iter().any(|wanted| wanted == name))
+            }
+            _ => false,
+        };
+        let mut all = self.needed.iter();
+        let (path, reason) =
+            all.find(|(path, _)| fits(path) || (!symbols.is_empty() && mentions(path) && counts(path)))?;
+        Some((path.clone(), Arc::clone(reason)))
+    }
+
+    /// A file that is there for other reasons: what it needs to start is needed.
+    pub fn lean(&mut self, path: &ImagePath, reason: &Arc<Reason>, out: &mut Diagnostics) {
+        let Some(node) = self.overlay.get(path) else { return };
+        let library = path.name().windows(3).any(|part| part == b".so");
+        if node.mode & 0o111 == 0 && !library {
+            return;
+        }
+        match self.start(path, out) {
+            Start::Elf(elf) if elf.interpreter.is_some() => self.elf(path, elf, reason, None, out),
+            Start::Elf(elf) => self.plugin(path, &elf, reason, out),
+            Start::Script { .. } => {
+                let program = Program { path: path.clone(), reason: Arc::clone(reason), span: None };
+                self.interpreters(&program, out);
+            }
+            Start::Other => {}
+        }
+    }
+
+    /// As [`Closure::lean`], for a file that no program of the image needs: what it lacks, it lacked in the base.
+    pub fn quietly(&mut self, path: &ImagePath, reason: &Arc<Reason>, out: &mut Diagnostics) {
+        let mut quiet = Diagnostics::new();
+        self.lean(path, reason, &mut quiet);
+        out.extend(quiet.into_iter().filter(|one| one.code != codes::E0602));
+    }
+
+    /// How much is needed so far.
+    pub fn count(&self) -> usize {
+        self.needed.len()
+    }
+
+    /// Everything that is needed so far.
+    pub fn needed(&self) -> &Needed {
+        &self.needed
+    }
+
+    /// A path that is needed by a rule, and what it needs to start.
+    pub fn take(&mut self, path: &ImagePath, reason: &Arc<Reason>, out: &mut Diagnostics) {
+        // A link of the base that leads nowhere is nobody's loss.
+        if let Ok(real) = self.need(path, reason) {
+            self.lean(&real, reason, out);
+        }
+    }
+
+    /// The modules of the C library's name services, as `nsswitch.conf` names them.
+    pub fn name_services(&mut self, reason: &Arc<Reason>, out: &mut Diagnostics) {
+        let path = ImagePath::parse(b"/etc/nsswitch.conf").ok();
+        let text = path.and_then(|path| self.facts.files.get(&path)).map_or(&b""[..], Vec::as_slice);
+        let Some(loader) = self.loader.clone() else { return };
+        for service in services(text) {
+            let name = format!("libnss_{service}.so.2").into_bytes();
+            let search = Search::new(self.facts, self.overlay, &loader, self.env);
+            let none = Origin::new(&ImagePath::root(), &Dynamic::default(), None);
+            let found = search.find(&name, &none, &mut |path| match self.start(path, out) {
+                Start::Elf(found) => Some(found),
+                _ => None,
+            });
+            for (place, _) in found {
+                self.take(&place, &Reason::link(format!("nsswitch.conf names {service}"), reason), out);
+            }
+        }
+    }
+
+    /// A library that is loaded by name. What it lacks, it lacked in the base.
+    fn plugin(&mut self, path: &ImagePath, elf: &Dynamic, reason: &Arc<Reason>, out: &mut Diagnostics) {
+        if let Some(loader) = self.loader.clone() {
+            let mut quiet = Diagnostics::new();
+            self.libraries(path, elf, &loader, (reason, None), &mut quiet);
+            out.extend(quiet.into_iter().filter(|one| one.code != codes::E0602));
+        }
     }
 
     /// Notes a path and each link on its way, and gives where it really is.
@@ -121,11 +223,20 @@ impl<'a> Closure<'a> {
     }
 
     fn program(&mut self, program: &Program, out: &mut Diagnostics) {
+        if self.need(&program.path, &program.reason).is_ok() {
+            self.interpreters(program, out);
+        }
+    }
+
+    /// What starts a program that is there.
+    fn interpreters(&mut self, program: &Program, out: &mut Diagnostics) {
         let mut path = program.path.clone();
         let mut reason = Arc::clone(&program.reason);
         // The kernel follows at most four interpreters (BINPRM_MAX_RECURSION); one more is `env`'s program.
-        for _ in 0..6 {
-            let Ok(real) = self.need(&path, &reason) else { return };
+        for round in 0..6 {
+            let found =
+                if round == 0 { self.overlay.resolve(&path).map(|(real, _)| real) } else { self.need(&path, &reason) };
+            let Ok(real) = found else { return };
             match self.start(&real, out) {
                 Start::Elf(elf) => return self.elf(&real, elf, &reason, program.span, out),
                 Start::Other => return,
@@ -179,10 +290,23 @@ impl<'a> Closure<'a> {
                 return;
             }
         }
-        let search = Search::new(self.facts, self.overlay, &interpreter, self.env);
+        self.loader.get_or_insert_with(|| interpreter.clone());
+        self.libraries(path, &elf, &interpreter, (reason, span), out);
+    }
+
+    /// All libraries that a file loads.
+    fn libraries(
+        &mut self,
+        path: &ImagePath,
+        elf: &Dynamic,
+        interpreter: &[u8],
+        (reason, span): (&Arc<Reason>, Option<Span>),
+        out: &mut Diagnostics,
+    ) {
+        let search = Search::new(self.facts, self.overlay, interpreter, self.env);
         let mut loaded: BTreeSet<Vec<u8>> = BTreeSet::new();
         let mut queue: VecDeque<Loaded> = VecDeque::new();
-        queue.push_back((Arc::new(Origin::new(path, &elf, None)), Arc::clone(reason), elf.needed.clone()));
+        queue.push_back((Arc::new(Origin::new(path, elf, None)), Arc::clone(reason), elf.needed.clone()));
         while let Some((origin, reason, needed)) = queue.pop_front() {
             for name in needed {
                 // The loader itself counts as loaded (ld-linux is NEEDED by libc).
@@ -227,4 +351,17 @@ fn no_library(name: &[u8], by: &ImagePath, why: &Reason, span: Option<Span>) -> 
         .at_opt(span, "cannot start without it")
         .note(why.in_words())
         .help("where the library lies in a directory of its own, say it: env LD_LIBRARY_PATH=\"/that/directory\"")
+}
+
+/// Services of an `nsswitch.conf`; those that glibc takes where it says nothing (`nss/XXX-lookup.c`).
+fn services(text: &[u8]) -> BTreeSet<String> {
+    let mut all: BTreeSet<String> = ["files", "dns"].map(str::to_owned).into();
+    for line in String::from_utf8_lossy(text).lines() {
+        let line = line.split('#').next().unwrap_or_default();
+        let Some((_, words)) = line.split_once(':') else { continue };
+        // `[NOTFOUND=return]` is an action.
+        let words = words.split_whitespace().filter(|word| word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+        all.extend(words.map(str::to_owned));
+    }
+    all
 }

@@ -1,16 +1,16 @@
 //! Packages: those that are kept or that programs need, with their dependencies as declared.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use diag::text::printable;
 use diag::{Diagnostic, Diagnostics, codes};
-use lang::spec::{Remove, Spanned};
+use lang::spec::{Closure as Far, Remove, Spanned};
 
 use super::globs::unmatched;
 use super::near::near;
-use super::{Index, Input};
-use crate::facts::Package;
+use super::{Index, Input, reach};
+use crate::facts::{Package, Requirement};
 use crate::path::ImagePath;
 use crate::reason::Reason;
 use crate::tree::{Node, NodeKind};
@@ -25,6 +25,8 @@ pub(super) struct Verdict {
     pub reason: Arc<Reason>,
     /// Removed by the spec with a reason, although something needs it.
     pub forced: bool,
+    /// All its files stay, not only those that something reaches.
+    pub whole: bool,
 }
 
 /// Decides all packages of the base, at the same index.
@@ -33,11 +35,15 @@ pub(super) fn packages(input: &Input<'_>, index: &Index<'_>, needed: &Needed, ou
     let removes = removes(input, all, out);
     let mut queue: VecDeque<(usize, Arc<Reason>)> = VecDeque::new();
     let packages = &input.spec.packages;
+    let by_files = reach::by_files(input.spec);
+    let mut whole = BTreeSet::new();
     let kept = packages.keep.iter().map(|name| ("keep", name));
-    for (word, keep) in kept.chain(packages.add.iter().map(|name| ("add", name))) {
+    // What is added is there to be reached: with `closure="files"` that is all.
+    for (word, keep) in kept.chain(packages.add.iter().filter(|_| !by_files).map(|name| ("add", name))) {
         let reason = Reason::spec(format!("packages {word} \"{}\"", printable(&keep.value)), keep.span);
         for at in named(input, all, keep, out) {
             queue.push_back((at, Arc::clone(&reason)));
+            whole.insert(at);
             if let Some(remove) = removes.get(&at) {
                 let message = format!("the package \"{}\" is both kept and removed", printable(&keep.value));
                 out.push(
@@ -59,19 +65,60 @@ pub(super) fn packages(input: &Input<'_>, index: &Index<'_>, needed: &Needed, ou
             queue.push_back((*owner, Reason::link(format!("it owns {path}"), reason)));
         }
     }
-    let reached = closure(all, queue, &removes, out);
+    if by_files {
+        queue.extend(reach::owners(input, index));
+    }
+    let reached = closure(all, queue, reach::far(input.spec), &removes, out);
+    let unreached =
+        if by_files { "no program and no line reaches a file of it" } else { "nothing that stays depends on it" };
     let verdict = |at: usize, reached: &Option<Arc<Reason>>| match (removes.get(&at), reached) {
         (Some(remove), needed) => {
             let because = remove.because.as_ref().map(|b| format!(", because {}", printable(&b.value)));
             let text = format!("packages remove \"{}\"{}", printable(&remove.what.value), because.unwrap_or_default());
-            Verdict { kept: false, reason: Reason::spec(text, remove.what.span), forced: needed.is_some() }
+            Verdict {
+                kept: false,
+                reason: Reason::spec(text, remove.what.span),
+                forced: needed.is_some(),
+                whole: false,
+            }
         }
-        (None, Some(reason)) => Verdict { kept: true, reason: Arc::clone(reason), forced: false },
-        (None, None) => {
-            Verdict { kept: false, reason: Reason::fact("nothing that stays depends on it"), forced: false }
+        (None, Some(reason)) => {
+            Verdict { kept: true, reason: Arc::clone(reason), forced: false, whole: !by_files || whole.contains(&at) }
         }
+        (None, None) => Verdict { kept: false, reason: Reason::fact(unreached), forced: false, whole: false },
     };
-    reached.iter().enumerate().map(|(at, reached)| verdict(at, reached)).collect()
+    let verdicts: Vec<Verdict> = reached.iter().enumerate().map(|(at, reached)| verdict(at, reached)).collect();
+    if by_files {
+        for name in &packages.add {
+            added_for_nothing(name, all, &verdicts, out);
+        }
+    }
+    verdicts
+}
+
+/// A package that somebody wanted, and of which nothing is reached.
+fn added_for_nothing(name: &Spanned<String>, all: &[Package], verdicts: &[Verdict], out: &mut Diagnostics) {
+    // A metapackage has nothing that could be reached; its dependencies are what was wanted.
+    let documentation = [b"/usr/share/doc/".as_slice(), b"/usr/share/lintian/"];
+    let leaf = |package: &Package, path: &ImagePath| {
+        !package.paths.iter().any(|other| other != path && other.is_within(path))
+            && !documentation.iter().any(|top| path.as_bytes().starts_with(top))
+    };
+    let real = |package: &Package| package.paths.iter().any(|path| leaf(package, path));
+    let named = |package: &Package| package.name == name.value && real(package);
+    let mut of_name = all.iter().zip(verdicts).filter(|(package, _)| named(package)).peekable();
+    if of_name.peek().is_some() && of_name.all(|(_, verdict)| !verdict.kept) {
+        let shown = printable(&name.value);
+        let message = format!("nothing of the package \"{shown}\" stays, although it is added");
+        out.push(
+            Diagnostic::new(codes::E0616, message)
+                .at(name.span, "closure=\"files\", and nothing reaches a file of it")
+                .help(format!(
+                    "keep it whole: packages {{ keep \"{shown}\" }}, or the files that are wanted: files {{ keep … }}"
+                ))
+                .help("or leave it out"),
+        );
+    }
 }
 
 fn is_link_to_directory(index: &Index<'_>, path: &ImagePath) -> bool {
@@ -84,6 +131,7 @@ fn is_link_to_directory(index: &Index<'_>, path: &ImagePath) -> bool {
 fn closure(
     all: &[Package],
     mut queue: VecDeque<(usize, Arc<Reason>)>,
+    far: Far,
     removes: &BTreeMap<usize, &Remove>,
     out: &mut Diagnostics,
 ) -> Vec<Option<Arc<Reason>>> {
@@ -102,7 +150,8 @@ fn closure(
             // What only this package needs is not needed any more.
             continue;
         }
-        for requirement in &package.depends {
+        let followed = |one: &&Requirement| far == Far::Depends || far == Far::Runtime && !one.scripts_only;
+        for requirement in package.depends.iter().filter(followed) {
             match requirement.met_by {
                 Some(by) => {
                     let text = format!("{} depends on {requirement}", printable(&package.name));

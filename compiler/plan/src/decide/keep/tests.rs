@@ -7,6 +7,7 @@ mod families;
 mod files;
 mod packages;
 mod programs;
+mod reach;
 mod speed;
 
 use std::collections::BTreeMap;

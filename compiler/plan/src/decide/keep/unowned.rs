@@ -16,14 +16,10 @@ use crate::tree::NodeKind;
 /// `counted` tells of each name whether it is one of them.
 pub(super) fn unowned(input: &Input<'_>, index: &Index<'_>, counted: &[bool], out: &mut Diagnostics) -> Arc<Reason> {
     if let Some(said) = &input.spec.files.unowned {
-        if said.value == Unowned::Closure {
-            out.push(
-                Diagnostic::new(codes::E0301, "unowned \"closure\" is not built yet")
-                    .at(said.span, "")
-                    .help("write unowned \"keep\" and remove what you do not want"),
-            );
-        }
-        return Reason::spec("files unowned \"keep\"", said.span);
+        return match said.value {
+            Unowned::Keep => Reason::spec("files unowned \"keep\"", said.span),
+            Unowned::Closure => Reason::spec("files unowned \"closure\", and nothing reaches it", said.span),
+        };
     }
     let mut all = Share::default();
     let mut theirs = Share::default();
