@@ -34,7 +34,7 @@ fn run(command: &mut Command) -> String {
 fn base(name: &str) -> Option<Vec<u8>> {
     let dir = std::env::var_os("K8ORC_TEST_BASES").filter(|dir| !dir.is_empty());
     let Some(dir) = dir else {
-        println!("skipped: K8ORC_TEST_BASES is not set");
+        skip("K8ORC_TEST_BASES is not set");
         return None;
     };
     Some(fs::read(PathBuf::from(dir).join(name)).unwrap())
@@ -300,7 +300,7 @@ fn ndb_root() -> Option<PathBuf> {
         command.arg(&root).args(["rpm", "--define", "_db_backend ndb", "--dbpath", "/nonexistent", "-qa"]).output();
     let fine = out.is_ok_and(|out| !String::from_utf8_lossy(&out.stderr).contains("invalid %_db_backend"));
     if !fine {
-        println!("skipped: this machine's rpm does not know NDB, and K8ORC_TEST_RPM_ROOT names no other");
+        skip("this machine's rpm does not know NDB, and K8ORC_TEST_RPM_ROOT names no other");
     }
     fine.then_some(root)
 }
