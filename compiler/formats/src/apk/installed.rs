@@ -38,6 +38,9 @@ pub enum Problem {
         /// Its value, safe to print.
         value: String,
     },
+    /// Short lines that spell long lists of paths.
+    #[error("the paths up to here have more than 256 MiB")]
+    Paths,
     /// A field that must be there.
     #[error("a package without \"{0}:\"")]
     Missing(char),
@@ -64,6 +67,8 @@ pub struct Package {
     pub provides: Vec<Provide>,
     /// `k:`: which of several providers is taken, the highest first.
     pub provider_priority: u64,
+    /// `f:` with `S`: what is written as SHA-1 of a file is the first 20 bytes of its SHA-256 (apk-tools 3).
+    pub short_sha256: bool,
     /// Directories and files in the order of the file.
     pub listed: Vec<Listed>,
     /// Line of the first field.
@@ -105,6 +110,9 @@ pub struct Installed {
     bytes: Vec<Range<usize>>,
 }
 
+/// Most bytes of all paths together (256 MiB): a short name stands for a long path where its directory is deep.
+const LONGEST_PATHS: usize = 256 << 20;
+
 /// Reads `installed`.
 ///
 /// # Errors
@@ -114,7 +122,7 @@ pub fn installed(bytes: &[u8]) -> Result<Installed, Error> {
     if bytes.starts_with(b"ADB") {
         return Err(Error { place: Place { line: 1, bytes: 0..3 }, problem: Problem::Adb });
     }
-    let mut reader = Reader::default();
+    let mut reader = Reader { room: LONGEST_PATHS, ..Reader::default() };
     for line in lines(bytes) {
         if line.text.len() < 2 {
             reader.end(&mut all, line.end)?;
@@ -133,6 +141,8 @@ struct Reader {
     /// First line of the package.
     start: Option<(Place, usize)>,
     directory: Option<Vec<u8>>,
+    /// Bytes that paths may still have.
+    room: usize,
 }
 
 impl Reader {
@@ -176,12 +186,13 @@ impl Reader {
             b'o' => package.origin = Some(text()?),
             b'I' => package.installed_size = Some(number()?),
             b'k' => package.provider_priority = number()?,
+            b'f' => package.short_sha256 = value.contains(&b'S'),
             b'D' => package.depends = atoms(value).map_err(dependency)?,
             b'p' => package.provides = provides(value).map_err(dependency)?,
             b'F' => {
                 let path = value.strip_suffix(b"/").unwrap_or(value).to_vec();
                 self.directory = Some(path.clone());
-                self.list(path, true, line);
+                self.list(path, true, line)?;
             }
             b'R' => {
                 let directory = self.directory.as_ref().ok_or(Problem::Order('R'))?;
@@ -192,7 +203,7 @@ impl Reader {
                     true => value.to_vec(),
                     false => [directory.as_slice(), value].join(&b'/'),
                 };
-                self.list(path, false, line);
+                self.list(path, false, line)?;
             }
             b'M' | b'a' | b'Z' => {
                 let last = package.listed.last_mut().filter(|last| last.directory == (field == b'M'));
@@ -208,10 +219,12 @@ impl Reader {
         Ok(())
     }
 
-    fn list(&mut self, path: Vec<u8>, directory: bool, line: &Line<'_>) {
+    fn list(&mut self, path: Vec<u8>, directory: bool, line: &Line<'_>) -> Result<(), Problem> {
+        self.room = self.room.checked_sub(path.len()).ok_or(Problem::Paths)?;
         let mode = if directory { 0o755 } else { 0o644 };
         let owner = Owner { uid: 0, gid: 0, mode };
         self.package.listed.push(Listed { path, directory, owner, checksum: None, bytes: line.start..line.end });
+        Ok(())
     }
 }
 
@@ -273,6 +286,7 @@ mod tests {
         ];
         assert_eq!(listed, modes);
         assert_eq!(all[0].listed[1].checksum.as_deref(), Some("Q1x="));
+        assert!(all[0].short_sha256 && !all[1].short_sha256);
         assert_eq!((all[0].depends.len(), all[0].provides.len(), all[0].installed_size), (2, 1, Some(20)));
     }
 
@@ -287,6 +301,12 @@ mod tests {
         // The directory's own line stays while a file in it does.
         let less = rewrite_installed(TWO.as_bytes(), &all, |at| at == 0, |_, l| l.path == b"etc/y");
         assert!(String::from_utf8(less).unwrap().ends_with("F:etc\nM:0:0:750\nR:y\nZ:Q1y=\nf:S\n\n"));
+    }
+
+    #[test]
+    fn long_lists_of_long_paths_end() {
+        let text = format!("P:a\nV:1\nF:{}\n{}", "d/".repeat(2000), "R:a\n".repeat(80_000));
+        assert_eq!(installed(text.as_bytes()).unwrap_err().problem, Problem::Paths);
     }
 
     #[test]

@@ -75,8 +75,8 @@ pub fn packages(file: &[u8]) -> Result<Vec<Record>, ContainerError> {
     }
     let pages = Pages { file, size, order };
     let count = u32::try_from(file.len() / size).unwrap_or(u32::MAX);
-    // Each page is in one chain.
-    let mut left = count;
+    // Each page is in one chain, and each byte in one header.
+    let mut left = Left { pages: count, bytes: file.len() };
     let mut all = Vec::new();
     for number in 1..count {
         let Some(page) = pages.page(number) else { break };
@@ -91,6 +91,12 @@ pub fn packages(file: &[u8]) -> Result<Vec<Record>, ContainerError> {
         Some(two) => Err(bad(0, &format!("the package {} is there twice", two[0].number))),
         None => Ok(all),
     }
+}
+
+/// What headers may still take.
+struct Left {
+    pages: u32,
+    bytes: usize,
 }
 
 /// Key and value.
@@ -118,7 +124,7 @@ fn record(
     number: u32,
     key: &[u8],
     value: &[u8],
-    left: &mut u32,
+    left: &mut Left,
 ) -> Result<Option<Record>, ContainerError> {
     let bad = |what| pages.error(number, what);
     // Package numbers are of the machine's order; 0 is where the next number is kept.
@@ -130,6 +136,7 @@ fn record(
         return Ok(None);
     }
     if value.first() == Some(&IN_PLACE) {
+        left.bytes = left.bytes.checked_sub(value.len()).ok_or_else(|| bad("headers lie over each other"))?;
         return Ok(Some(Record { number: package, blob: value.get(1..).unwrap_or_default().to_vec() }));
     }
     let (true, Some(mut next), Some(size)) =
@@ -142,7 +149,7 @@ fn record(
     while next != 0 {
         let page = pages.page(next).filter(|page| page.get(25) == Some(&OVERFLOW));
         let page = page.ok_or_else(|| bad("the chain of a header leads to a page that is none"))?;
-        *left = left.checked_sub(1).ok_or_else(|| bad("a page is in two chains"))?;
+        left.pages = left.pages.checked_sub(1).ok_or_else(|| bad("a page is in two chains"))?;
         let length = usize::from(pages.order.u16(page, 22).unwrap_or_default());
         blob.extend_from_slice(page.get(HEADER..HEADER + length).ok_or_else(|| bad("a page of a header is broken"))?);
         next = pages.order.u32(page, 16).unwrap_or_default();

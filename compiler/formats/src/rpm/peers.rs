@@ -34,7 +34,7 @@ fn run(command: &mut Command) -> String {
 fn base(name: &str) -> Option<Vec<u8>> {
     let dir = std::env::var_os("K8ORC_TEST_BASES").filter(|dir| !dir.is_empty());
     let Some(dir) = dir else {
-        println!("skipped: K8ORC_TEST_BASES is not set");
+        skip("K8ORC_TEST_BASES is not set");
         return None;
     };
     Some(fs::read(PathBuf::from(dir).join(name)).unwrap())
@@ -300,7 +300,7 @@ fn ndb_root() -> Option<PathBuf> {
         command.arg(&root).args(["rpm", "--define", "_db_backend ndb", "--dbpath", "/nonexistent", "-qa"]).output();
     let fine = out.is_ok_and(|out| !String::from_utf8_lossy(&out.stderr).contains("invalid %_db_backend"));
     if !fine {
-        println!("skipped: this machine's rpm does not know NDB, and K8ORC_TEST_RPM_ROOT names no other");
+        skip("this machine's rpm does not know NDB, and K8ORC_TEST_RPM_ROOT names no other");
     }
     fine.then_some(root)
 }
@@ -367,4 +367,52 @@ fn ndb_is_read_and_written_as_rpm_has_it() {
         rpm(&["-q", "one", "two", "three"]).1,
         "package one is not installed\ntwo-1.2-3.noarch\nthree-1.2-3.noarch\n"
     );
+}
+
+/// Random bytes in a file, always the same ones.
+fn damaged(bytes: &[u8], seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state >> 16).unwrap()
+    };
+    let mut out = bytes.to_vec();
+    for _ in 0..1 + next() % 4 {
+        let at = next() % out.len();
+        out[at] = match next() % 3 {
+            0 => 0xff,
+            1 => 0,
+            _ => next() as u8,
+        };
+    }
+    if next() % 8 == 0 {
+        out.truncate(next() % (out.len() + 1));
+    }
+    out
+}
+
+#[test]
+fn damaged_files_give_errors_and_no_panic() {
+    let (Some(ndb), Some(bdb)) = (base("rpmdb-ndb/Packages.db"), base("rpmdb-bdb/Packages")) else { return };
+    let records = ndb::packages(&ndb).unwrap();
+    let blob = &records.iter().find(|r| package(r).name == "bash").unwrap().blob;
+    let mut errors = 0;
+    for seed in 0..4000 {
+        // The table and the first strings are the interesting part of a header.
+        let broken = [damaged(&blob[..3000], seed), blob[3000..].to_vec()].concat();
+        let read = Header::parse(&broken).and_then(|header| Package::read(&header));
+        errors += usize::from(read.is_err());
+        let _ = with_states(&broken, [(0, 2), (seed as usize, 2)]);
+    }
+    assert!(errors > 500, "{errors}");
+    for seed in 0..400 {
+        let head = [damaged(&ndb[..4096], seed), ndb[4096..].to_vec()].concat();
+        let _ = ndb::rewrite(&head, |n| if n.is_multiple_of(2) { Fate::Drop } else { Fate::Keep });
+        let _ = super::bdb::packages(&damaged(&bdb, seed));
+        let page = usize::try_from(seed).unwrap() % (bdb.len() / 4096) * 4096;
+        let one = [&bdb[..page], &damaged(&bdb[page..page + 64], seed), &bdb[page + 64..]].concat();
+        let _ = super::bdb::packages(&one);
+    }
 }

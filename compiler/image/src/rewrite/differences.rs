@@ -103,7 +103,8 @@ impl<'a> View<'a> {
         self.kept.entries.get(&end).map(|entry| &entry.node)
     }
 
-    /// Whether a file's content is another than `recorded`; `look`: read it even where nothing of ours changed it.
+    /// Whether a file's content is another than `recorded`, a hash or the beginning of one; `look`: read it even where
+    /// nothing of ours changed it.
     pub fn differs(
         &self,
         path: &ImagePath,
@@ -114,7 +115,7 @@ impl<'a> View<'a> {
     ) -> Result<bool, Diagnostic> {
         let NodeKind::File(file) = &entry.node.kind else { return Ok(true) };
         if algorithm == Algorithm::Sha256 {
-            return Ok(file.sha256.as_slice() != recorded);
+            return Ok(!file.sha256.starts_with(recorded));
         }
         let base = self.facts.tree.get(path).map(|node| &node.kind);
         let same = matches!(base, Some(NodeKind::File(old)) if old.sha256 == file.sha256);

@@ -9,6 +9,8 @@ mod differences;
 mod differences_apk;
 mod differences_rpm;
 mod dpkg;
+#[cfg(test)]
+mod family_tests;
 mod rpm;
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ use super::rewrite;
 use crate::survey::tests::{Small, path, stanza};
 
 /// Decisions as `plan` makes them: these paths (and all below) go, these packages and accounts stay.
-struct Decided<'a> {
+pub(super) struct Decided<'a> {
     gone: &'a [&'a str],
     packages: &'a [&'a str],
     users: &'a [&'a str],
@@ -32,7 +32,10 @@ impl Decided<'_> {
             let ours = [".list", ".md5sums", ".conffiles", "status", "diversions", "statoverride"];
             let folder = ["/triggers/", "/alternatives/", "/status.d/"];
             let database = text.starts_with("/var/lib/dpkg/");
-            account || database && (ours.iter().any(|e| text.ends_with(e)) || folder.iter().any(|f| text.contains(f)))
+            let others = text.starts_with("/lib/apk/db/") || text == "/etc/apk/world";
+            account
+                || others
+                || database && (ours.iter().any(|e| text.ends_with(e)) || folder.iter().any(|f| text.contains(f)))
         };
         let mut entries = BTreeMap::new();
         for (at, node) in &facts.tree.nodes {
@@ -92,11 +95,11 @@ impl Decided<'_> {
     }
 }
 
-fn decided<'a>(gone: &'a [&'a str], packages: &'a [&'a str]) -> Decided<'a> {
+pub(super) fn decided<'a>(gone: &'a [&'a str], packages: &'a [&'a str]) -> Decided<'a> {
     Decided { gone, packages, users: &["root"], created: Vec::new(), members: BTreeMap::new() }
 }
 
-fn run(base: &Small, decided: &Decided<'_>) -> Kept {
+pub(super) fn run(base: &Small, decided: &Decided<'_>) -> Kept {
     let facts = base.facts();
     let (kept, found) = rewrite(decided.kept(&facts), &facts, base);
     assert!(found.0.is_empty(), "{found:#?}");
@@ -104,14 +107,14 @@ fn run(base: &Small, decided: &Decided<'_>) -> Kept {
     kept
 }
 
-fn text<'a>(kept: &'a Kept, at: &str) -> &'a str {
+pub(super) fn text<'a>(kept: &'a Kept, at: &str) -> &'a str {
     match &kept.entries.get(&path(at)).unwrap_or_else(|| panic!("{at} is gone")).content {
         Content::Bytes(bytes) => std::str::from_utf8(bytes).unwrap(),
         other => panic!("{at} is {other:?}"),
     }
 }
 
-fn is_base(kept: &Kept, at: &str) -> bool {
+pub(super) fn is_base(kept: &Kept, at: &str) -> bool {
     let entry = &kept.entries[&path(at)];
     entry.content == Content::Base && entry.node.mtime == 1
 }

@@ -99,6 +99,9 @@ fn dependency(atom: &Atom) -> Dependency {
     Dependency { name: atom.name.clone(), version }
 }
 
+/// Most providers of a name that are looked at, so that no database of enemies makes every dependency slow.
+const MOST: usize = 1024;
+
 /// Which packages have or provide a name.
 pub(crate) struct Providers<'a>(BTreeMap<&'a str, Vec<(usize, Option<&'a str>)>>);
 
@@ -129,6 +132,6 @@ impl<'a> Providers<'a> {
     /// All packages that meet it.
     pub fn all(&self, atom: &Atom) -> impl Iterator<Item = usize> {
         let found = self.0.get(atom.name.as_str()).into_iter().flatten();
-        found.filter(|(_, version)| atom.met_by(*version)).map(|(at, _)| *at)
+        found.take(MOST).filter(|(_, version)| atom.met_by(*version)).map(|(at, _)| *at)
     }
 }

@@ -36,6 +36,9 @@ pub(super) fn packages(tree: &Tree, files: &Files, out: &mut Diagnostics) -> Pac
     facts
 }
 
+/// Most bytes of all paths together (256 MiB): short headers can spell long lists of paths.
+const LONGEST_PATHS: usize = 256 << 20;
+
 /// How the database is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Container {
@@ -75,9 +78,12 @@ pub(crate) fn load(tree: &Tree, files: &Files) -> Result<Loaded, Diagnostic> {
     };
     let path = at(name);
     let mut packages = Vec::new();
+    let mut room = LONGEST_PATHS;
     for record in read(bytes).map_err(|error| broken(&path, error))? {
         let header = Header::parse(&record.blob).and_then(|header| rpm::Package::read(&header));
         let package = header.map_err(|e| broken(&path, format!("the header of package {}: {e}", record.number)))?;
+        let paths: usize = package.files.iter().map(|file| file.path.len()).sum();
+        room = room.checked_sub(paths).ok_or_else(|| broken(&path, "its paths have more than 256 MiB"))?;
         packages.push((record, package));
     }
     packages.sort_by(|(a, one), (b, two)| (&one.name, &one.arch, a.number).cmp(&(&two.name, &two.arch, b.number)));

@@ -7,6 +7,10 @@ use plan::facts::{Dependency, Requirement};
 use plan::path::ImagePath;
 use plan::tree::Tree;
 
+/// Most providers of a name that are looked at; no distribution comes near it, and a header of enemies does not make
+/// every dependency slow.
+const MOST: usize = 1024;
+
 /// Installed packages, in the order of the facts, made searchable.
 pub(super) struct Installed<'a> {
     provided: BTreeMap<&'a str, Vec<(usize, &'a Relation)>>,
@@ -28,6 +32,7 @@ impl<'a> Installed<'a> {
     /// What a package needs, each with who meets it; what it provides itself is left out.
     pub fn requirements(&self, own: usize, package: &Package) -> Vec<Requirement> {
         let mut all: Vec<Requirement> = Vec::new();
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         for relation in &package.requires {
             // Of rpm itself, to unpack the package.
             if relation.sense & sense::RPMLIB != 0 || relation.name.starts_with("rpmlib(") {
@@ -44,10 +49,12 @@ impl<'a> Installed<'a> {
                     continue;
                 }
                 // The same for a script and for the package is a need of the package.
-                let same = |other: &&mut Requirement| other.alternatives == requirement.alternatives;
-                match all.iter_mut().find(same) {
+                match seen.get(&requirement.to_string()).and_then(|at| all.get_mut(*at)) {
                     Some(other) => other.scripts_only &= scripts_only,
-                    None => all.push(requirement),
+                    None => {
+                        seen.insert(requirement.to_string(), all.len());
+                        all.push(requirement);
+                    }
                 }
             }
         }
@@ -58,7 +65,7 @@ impl<'a> Installed<'a> {
     fn meet<'b>(&'b self, wanted: &'b Relation) -> impl Iterator<Item = usize> + 'b {
         let provided = self.provided.get(wanted.name.as_str()).into_iter().flatten();
         let fits = |have: &Relation| overlap(&have.evr, have.sense, &wanted.evr, wanted.sense);
-        let provided = provided.filter(move |(_, have)| fits(have)).map(|(at, _)| *at);
+        let provided = provided.take(MOST).filter(move |(_, have)| fits(have)).map(|(at, _)| *at);
         provided.chain(self.files.get(wanted.name.as_str()).into_iter().flatten().copied())
     }
 

@@ -9,20 +9,25 @@ use k8orc_tests::peers::{Need, run};
 use super::dpkg::deviations;
 use super::{Case, LIMIT, Output, said};
 
-/// The machine's rpm, on another root.
+/// An rpm, on another root.
 struct Rpm {
-    rpm: PathBuf,
+    /// The program and its first arguments: with `chroot`, another system's.
+    program: Vec<String>,
+    /// The root that it looks at, as it sees it and as we do.
+    inside: PathBuf,
     root: PathBuf,
 }
 
 impl Rpm {
     fn on(root: &Path) -> Option<Rpm> {
-        Some(Rpm { rpm: Need::tool("rpm")?, root: root.to_owned() })
+        let program = vec![Need::tool("rpm")?.display().to_string()];
+        Some(Rpm { program, inside: root.to_owned(), root: root.to_owned() })
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.rpm);
-        command.args(["--dbpath", "/var/lib/rpm", "--root"]).arg(&self.root).args(arguments).env("LC_ALL", "C.UTF-8");
+        let mut command = Command::new(&self.program[0]);
+        command.args(&self.program[1..]).args(["--dbpath", "/var/lib/rpm", "--root"]).arg(&self.inside);
+        command.args(arguments).env("LC_ALL", "C.UTF-8");
         command
     }
 
@@ -111,4 +116,71 @@ fn nginx_runs_on_a_root_of_rpm() {
     {
         ran.ok();
     }
+}
+
+/// The same with NDB, which SUSE uses: trixie's rpm converts the base's database and judges the result.
+#[test]
+fn the_database_is_true_with_ndb() {
+    let (Some(tar), Some(system)) = (Need::path("K8ORC_TEST_RPM"), Need::path("K8ORC_TEST_RPM_ROOT")) else { return };
+    let (Some(chroot), Some(unpack), Some(cp)) = (Need::tool("chroot"), Need::tool("tar"), Need::tool("cp")) else {
+        return;
+    };
+    let Some(()) = Need::root() else { return };
+    let dir = tempfile::tempdir_in(system.join("tmp")).expect("a directory in the other system");
+    let inside = Path::new("/").join(dir.path().strip_prefix(&system).expect("it lies there"));
+    let base = dir.path().join("base");
+    std::fs::create_dir(&base).expect("ours");
+    said(Command::new(&unpack).arg("-C").arg(&base).arg("-xf").arg(&tar));
+    let ndb = ["--define", "_db_backend ndb"];
+    let convert = ["--dbpath", "/var/lib/rpm", "--rebuilddb", "--root"];
+    said(Command::new(&chroot).arg(&system).arg("rpmdb").args(ndb).args(convert).arg(inside.join("base")));
+    let _ = std::fs::remove_file(base.join("var/lib/rpm/rpmdb.sqlite"));
+    let tar = dir.path().join("base.tar");
+    said(Command::new(&unpack).arg("-C").arg(&base).arg("-cf").arg(&tar).arg("."));
+    let case = Case::on_tar("rpm", &tar);
+    let Some(output) = case.build() else { return };
+    let Some(tree) = output.unpack() else { return };
+    said(Command::new(cp).arg("-a").arg(tree.root()).arg(dir.path().join("result")));
+    let program = [&chroot.display().to_string(), &system.display().to_string(), "rpm", ndb[0], ndb[1]];
+    let root = dir.path().join("result");
+    let rpm = Rpm { program: program.map(str::to_owned).into(), inside: inside.join("result"), root };
+    let index = std::fs::read(rpm.root.join("var/lib/rpm/Index.db")).expect("an index");
+    assert_eq!(rpm.verify(), deviations(&output));
+    let kept = rpm.check_packages(&output);
+    assert!(kept.contains("nginx") && !kept.contains("perl-base"), "{kept:?}");
+    rpm.check_lists();
+    assert_eq!(run(&mut rpm.command(&["-q", "perl-base"]), LIMIT).code(), 1);
+    assert!(said(&mut rpm.command(&["-qf", "/usr/bin/bash"])).starts_with("bash-"));
+    said(&mut rpm.command(&["--verifydb"]));
+    assert!(std::fs::read(rpm.root.join("var/lib/rpm/Index.db")).is_ok_and(|now| now == index), "rpm made it anew");
+}
+
+/// A Berkeley DB is read, and nothing of its packages may go.
+#[test]
+fn a_berkeley_db_stays_whole_or_the_build_is_refused() {
+    let (Some(bases), Some(program)) = (Need::path("K8ORC_TEST_BASES"), Need::tool("tar")) else { return };
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let rpm = dir.path().join("root/var/lib/rpm");
+    std::fs::create_dir_all(&rpm).expect("ours");
+    std::fs::copy(bases.join("rpmdb-bdb/Packages"), rpm.join("Packages")).expect("a copy");
+    let app = dir.path().join("root/app");
+    std::fs::write(&app, "").expect("ours");
+    std::fs::set_permissions(&app, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("ours");
+    let tar = dir.path().join("base.tar");
+    said(Command::new(program).arg("-C").arg(dir.path().join("root")).arg("-cf").arg(&tar).arg("."));
+    let case = Case::on_tar("rpm", &tar);
+    let spec = |packages: &str| {
+        let head = "k8orc version=1\nimage \"bdb\" { base \"tar:base.tar\"; user \"65534\"; entrypoint \"/app\" }\n";
+        let rest = "files { unowned \"keep\" }\nsyscalls { allow \"@runtime-default\" }\n";
+        format!("{head}packages closure=\"depends\" {packages}\n{rest}")
+    };
+    case.write("spec.kdl", &spec(""));
+    let Some(ran) = case.k8orc(&case.with_spec(&["build"])) else { return };
+    let ran = ran.with_code(1);
+    assert!(ran.err().contains("E0570") && ran.err().contains("Berkeley DB"), "{}", ran.err());
+    case.write("spec.kdl", &spec("{ keep \"libuuid\" }"));
+    let Some(output) = case.build() else { return };
+    let Some(tree) = output.unpack() else { return };
+    let same = |name: &str| std::fs::read(tree.root().join("var/lib/rpm").join(name)).ok();
+    assert!(same("Packages") == std::fs::read(rpm.join("Packages")).ok() && same("Packages").is_some());
 }

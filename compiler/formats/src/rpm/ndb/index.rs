@@ -3,7 +3,7 @@
 //! A hash table has a header of 64 bytes, then slots of eight bytes (place of the key with bits of its hash, package and
 //! index), then four bytes a slot for what does not fit, then the keys, each after its length.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::super::ContainerError;
 use super::super::bytes::{le32, put};
@@ -60,7 +60,8 @@ fn tables(file: &[u8]) -> Result<Vec<Table>, ContainerError> {
     let end = number(12).checked_mul(page).filter(|end| *end <= file.len());
     let slots = end.and_then(|end| file.get(..end)).ok_or_else(|| bad(12, "its slots lead out of it"))?;
     let mut all = Vec::new();
-    let mut taken = BTreeSet::new();
+    // Tables do not lie over each other.
+    let mut room = file.len();
     for (n, slot) in slots.chunks_exact(SLOT).enumerate().skip(FIRST_SLOT) {
         let at = n * SLOT;
         if slot.get(..3) != Some(b"Slo") {
@@ -74,8 +75,9 @@ fn tables(file: &[u8]) -> Result<Vec<Table>, ContainerError> {
         }
         let (start, size) = place(8).zip(place(12)).ok_or_else(|| bad(at, "a slot is broken"))?;
         let bytes = start.checked_add(size).and_then(|end| file.get(start..end));
-        let bytes = bytes.filter(|_| start >= slots.len() && taken.insert(start));
+        let bytes = bytes.filter(|bytes| start >= slots.len() && room >= bytes.len());
         let bytes = bytes.ok_or_else(|| bad(at, "a slot leads out of the file"))?;
+        room -= bytes.len();
         all.push(table(field(4), bytes).ok_or_else(|| bad(start, "an index is damaged"))?);
     }
     Ok(all)
@@ -99,8 +101,10 @@ fn table(tag: u32, bytes: &[u8]) -> Option<Table> {
         }
     }
     let mut all = Vec::new();
+    let mut room = keys.len();
     for (place, mut entries) in found {
         let key = key_at(keys, usize::try_from(place).ok()?)?;
+        room = room.checked_sub(key.len())?;
         entries.sort_unstable();
         all.push((key.to_vec(), entries));
     }

@@ -33,8 +33,26 @@ pub fn rpm_directory(tree: &Tree) -> Option<ImagePath> {
     directory(tree, &places, &["rpmdb.sqlite", "Packages.db", "Packages"])
 }
 
+/// What scanners look at beside `os-release` (trivy reads Alpine's and Red Hat's).
+const RELEASES: [&str; 8] = [
+    "/etc/alpine-release",
+    "/etc/fedora-release",
+    "/etc/redhat-release",
+    "/etc/centos-release",
+    "/etc/rocky-release",
+    "/etc/almalinux-release",
+    "/etc/oracle-release",
+    "/etc/system-release",
+];
+
 /// Adds the places of the base's family.
 pub(super) fn known(facts: &Facts, index: &Index<'_>, all: &mut BTreeMap<ImagePath, Known>) {
+    let release = Reason::fact("scanners tell the distribution by it");
+    for path in RELEASES.iter().filter_map(|path| ImagePath::parse(path.as_bytes()).ok()) {
+        if facts.tree.get(&path).is_some() {
+            all.insert(path, Known::Stay(Arc::clone(&release)));
+        }
+    }
     match facts.packages.family {
         Family::Apk => apk(facts, index, all),
         Family::Rpm => rpm(facts, all),
