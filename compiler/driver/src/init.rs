@@ -8,12 +8,11 @@ use diag::text::printable;
 use diag::{Diagnostic, codes};
 use lang::spec::{BaseRef, SourcePath};
 use plan::decide::config::{BaseConfig, base_config};
-use plan::facts::Facts;
+use plan::facts::{Facts, Family};
 use plan::platform::Platform;
 
-use crate::pin::PinnedBase;
 use crate::request::{Finished, Progress, Request, Run};
-use crate::survey;
+use crate::{pin, survey};
 
 /// Reads the image and writes `to`, which must not exist.
 pub fn init(image: &str, platform: &str, to: &Path, cache: Option<&Path>, progress: &dyn Progress) -> Finished<()> {
@@ -33,8 +32,7 @@ pub fn init(image: &str, platform: &str, to: &Path, cache: Option<&Path>, progre
         };
         let base = parse(image, request.root())?;
         let sources = run.open_sources()?;
-        let pin = sources.resolve(&base, &platform)?;
-        let opened = survey::one(run, sources, &base, &PinnedBase { platform, pin, packages: None })?;
+        let opened = survey::one(run, sources, &base, &pin::unnamed(run, &base, platform)?)?;
         let text = starter(image, &opened.facts);
         let formatted = lang::text::format(&text).map_err(|found| {
             let first = found.into_iter().next();
@@ -58,9 +56,10 @@ fn parse(text: &str, root: &Path) -> Result<BaseRef, Diagnostic> {
             };
             BaseRef::Oci { dir: source(dir), tag }
         }
-        Some(("apt" | "spec", _)) => {
+        Some(("apt", suite)) => BaseRef::Apt(suite.to_owned()),
+        Some(("spec", _)) => {
             return Err(Diagnostic::new(codes::E0301, format!("{} is not built yet", printable(text)))
-                .help("name an image of a registry, or oci:DIR, docker-archive:FILE, tar:FILE, dir:DIR"));
+                .help("name an image of a registry, or apt:SUITE, oci:DIR, docker-archive:FILE, tar:FILE, dir:DIR"));
         }
         _ => BaseRef::Registry(text.to_owned()),
     })
@@ -154,10 +153,14 @@ fn packages(out: &mut String, facts: &Facts) {
     }
     let _ = writeln!(
         out,
-        "// {} packages in the base. Those of the programs stay, with what they depend on.",
+        "// {} packages in the base. Those of the programs stay, with what they depend on; closure=\"files\" keeps only\n\
+         // files that are reached, and is much smaller.",
         facts.packages.packages.len()
     );
     let _ = writeln!(out, "packages closure=\"depends\" {{");
+    if facts.packages.family == Family::Dpkg {
+        let _ = writeln!(out, "    // From the release's own archive, signatures checked: add \"nginx-light\"");
+    }
     for name in ["ca-certificates", "tzdata", "base-files"] {
         if facts.packages.packages.iter().any(|package| package.name == name) {
             let _ = writeln!(out, "    keep {}", quote(name));
@@ -223,7 +226,8 @@ fn name(image: &str) -> String {
     let path = image.split('@').next().unwrap_or(image);
     let last = path.rsplit('/').next().unwrap_or(path);
     let last = last.strip_prefix("tar:").or_else(|| last.strip_prefix("dir:")).unwrap_or(last);
-    let last = last.split(['.', ':']).next().unwrap_or(last);
+    // A release is no name of what will run on it.
+    let last = if last.starts_with("apt:") { "app" } else { last.split(['.', ':']).next().unwrap_or(last) };
     let label: String =
         last.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
     let label = label.trim_matches('-').chars().take(40).collect::<String>();
@@ -265,6 +269,7 @@ mod tests {
         assert_eq!(name("127.0.0.1:5000/shop/Web_App@sha256:00"), "web-app");
         assert_eq!(name("tar:base.tar"), "base");
         assert_eq!(name("dir:./1"), "app");
+        assert_eq!(name("apt:trixie"), "app");
         assert_eq!(quote("a\"b\\c\n"), "\"a\\\"b\\\\c\\u{a}\"");
     }
 }

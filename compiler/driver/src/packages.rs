@@ -66,8 +66,14 @@ pub(crate) fn locked(
     })
 }
 
-/// Asks the archives; what the lock has must not be newer than what they serve.
-pub(crate) fn choose(run: &Run<'_>, spec: &Spec, old: Option<&Lock>, scope: &str, onto: &Onto<'_>) -> Stage<AptPin> {
+/// Asks the archives; what the lock has must not be newer than what they serve. Without a spec: the essential packages.
+pub(crate) fn choose(
+    run: &Run<'_>,
+    spec: Option<&Spec>,
+    old: Option<&Lock>,
+    scope: &str,
+    onto: &Onto<'_>,
+) -> Stage<AptPin> {
     run.progress.step(&format!("asking the archives of {} what they have", onto.suite));
     let before = old.map_or(&[][..], |lock| lock.releases(scope, onto.reference, &onto.platform.to_string()));
     let since: Vec<PinnedArchive> = before
@@ -84,13 +90,17 @@ pub(crate) fn choose(run: &Run<'_>, spec: &Spec, old: Option<&Lock>, scope: &str
     let request = AptRequest {
         suite: onto.suite,
         architecture: onto.platform.arch.oci(),
-        roots: &wanted(spec),
+        roots: &spec.map(wanted).unwrap_or_default(),
         installed: onto.installed,
         since: &since,
         now: i64::try_from(now).unwrap_or(i64::MAX),
         accept_expired: run.user()?.mirrors.values().any(|mirror| mirror.snapshot),
     };
-    Ok(sources.apt().resolve(&request).map_err(|problem| located(problem, spec))?)
+    let found = sources.apt().resolve(&request);
+    Ok(found.map_err(|problem| match spec {
+        Some(spec) => located(problem, spec),
+        None => problem,
+    })?)
 }
 
 /// As the lock holds it.

@@ -196,7 +196,7 @@ fn added(run: &Run<'_>, spec: &Spec, old: Option<&Lock>, fresh: bool, base: &Pin
     let ground = survey::ground(run, spec, base)?.map_err(|why| packages::no_archive(spec, &why))?;
     for suite in &ground.suites {
         let onto = Onto { reference: name, platform, suite, installed: Some(&ground.installed) };
-        match packages::choose(run, spec, old, &scope, &onto) {
+        match packages::choose(run, Some(spec), old, &scope, &onto) {
             Err(Stop::With(problem)) if problem.code == codes::E0450 => {}
             other => return other,
         }
@@ -218,8 +218,24 @@ fn made(
     let onto = Onto { reference: name, platform: &platform, suite, installed: None };
     let chosen = match packages::locked(old.filter(|_| !renew), &scope, name, &platform, &roots) {
         Some(locked) => locked,
-        None => packages::choose(run, spec, old, &scope, &onto)?,
+        None => packages::choose(run, Some(spec), old, &scope, &onto)?,
     };
+    Ok(of_packages(name, platform, chosen))
+}
+
+/// A base that no spec names: as it is now.
+pub(crate) fn unnamed(run: &Run<'_>, base: &BaseRef, platform: Platform) -> Stage<PinnedBase> {
+    if let BaseRef::Apt(suite) = base {
+        let name = sources::name(base)?;
+        let onto = Onto { reference: &name, platform: &platform, suite, installed: None };
+        let chosen = packages::choose(run, None, None, "", &onto)?;
+        return Ok(of_packages(&name, platform, chosen));
+    }
+    let pin = run.open_sources()?.resolve(base, &platform)?;
+    Ok(PinnedBase { platform, pin, packages: None })
+}
+
+fn of_packages(name: &str, platform: Platform, chosen: AptPin) -> PinnedBase {
     let pin = Pin {
         reference: name.to_owned(),
         platform: platform.clone(),
@@ -228,7 +244,7 @@ fn made(
         diff_id: None,
         created: packages::date(&chosen),
     };
-    Ok(PinnedBase { platform, pin, packages: Some(chosen) })
+    PinnedBase { platform, pin, packages: Some(chosen) }
 }
 
 /// Sites of this spec: its file's name, so that several specs may share a lock.
