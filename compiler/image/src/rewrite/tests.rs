@@ -86,6 +86,7 @@ impl Decided<'_> {
                 }))
                 .collect(),
             programs: Vec::new(),
+            needed: BTreeMap::new(),
             setuid: Vec::new(),
             deviations: Vec::new(),
         }
