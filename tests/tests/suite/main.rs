@@ -1,5 +1,6 @@
 //! The tests of the whole, in one binary: a module for each kind.
 
+mod checks;
 mod determinism;
 mod e2e;
 mod faults;
