@@ -1,6 +1,6 @@
 //! What stays of a base and what is added: the result of `keep`, before bytes are rewritten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::facts::{Group, User};
@@ -131,6 +131,9 @@ pub struct Kept {
     pub groups: Vec<AccountDecision<Group>>,
     /// Programs (roots of the closure), resolved, each with why it is one.
     pub programs: Vec<(ImagePath, Arc<Reason>)>,
+    /// What programs need to start (themselves, links on the way, interpreter, loader, libraries), with the numbers
+    /// in `programs` of those that do.
+    pub needed: BTreeMap<ImagePath, BTreeSet<usize>>,
     /// Setuid and setgid files: path, old mode, whether the bits were stripped.
     pub setuid: Vec<(ImagePath, u32, bool)>,
     /// Expected deviations of the family's verify command.

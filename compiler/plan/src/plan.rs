@@ -13,8 +13,10 @@ use crate::profile::Profile;
 use crate::reason::Reason;
 
 mod cluster;
+mod said;
 
 pub use cluster::*;
+pub use said::*;
 
 /// Everything decided about one spec.
 #[derive(Debug, Clone)]
@@ -41,6 +43,8 @@ pub struct Plan {
     pub stages: Vec<StagePlan>,
     /// Checks of `k8orc test`.
     pub checks: Vec<CheckPlan>,
+    /// Where the spec says things, for whole-system checks.
+    pub said: Said,
 }
 
 impl Plan {

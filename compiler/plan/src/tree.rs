@@ -129,35 +129,43 @@ impl Tree {
     /// Follows symbolic links inside the tree (`..` in targets stays inside, absolute targets start at the
     /// tree's root) and gives the final path with every link that was followed on the way.
     pub fn resolve(&self, path: &ImagePath) -> Result<(ImagePath, BTreeSet<ImagePath>), ResolveError> {
-        let mut links = BTreeSet::new();
-        let mut rest: Vec<Vec<u8>> = path.components().map(<[u8]>::to_vec).rev().collect();
-        let mut at = ImagePath::root();
-        let mut followed = 0_u32;
-        while let Some(part) = rest.pop() {
-            if part.as_slice() == b".." {
-                at = at.parent().unwrap_or_else(ImagePath::root);
-                continue;
-            }
-            let Ok(next) = at.join(&part) else { return Err(ResolveError::Missing(at)) };
-            match self.get(&next).map(|node| &node.kind) {
-                None => return Err(ResolveError::Missing(next)),
-                Some(NodeKind::Symlink(target)) => {
-                    followed += 1;
-                    if followed > 40 {
-                        return Err(ResolveError::Loop);
-                    }
-                    links.insert(next);
-                    if target.first() == Some(&b'/') {
-                        at = ImagePath::root();
-                    }
-                    let parts = target.split(|b| *b == b'/').filter(|p| !p.is_empty() && *p != b".");
-                    rest.extend(parts.map(<[u8]>::to_vec).rev());
-                }
-                Some(NodeKind::Directory) => at = next,
-                Some(_) if rest.is_empty() => at = next,
-                Some(_) => return Err(ResolveError::NotADirectory(next)),
-            }
-        }
-        Ok((at, links))
+        resolve(path, |name| self.get(name).map(|node| &node.kind))
     }
+}
+
+/// [`Tree::resolve`] in anything that knows what a name is.
+pub fn resolve<'a>(
+    path: &ImagePath,
+    kind: impl Fn(&ImagePath) -> Option<&'a NodeKind>,
+) -> Result<(ImagePath, BTreeSet<ImagePath>), ResolveError> {
+    let mut links = BTreeSet::new();
+    let mut rest: Vec<Vec<u8>> = path.components().map(<[u8]>::to_vec).rev().collect();
+    let mut at = ImagePath::root();
+    let mut followed = 0_u32;
+    while let Some(part) = rest.pop() {
+        if part.as_slice() == b".." {
+            at = at.parent().unwrap_or_else(ImagePath::root);
+            continue;
+        }
+        let Ok(next) = at.join(&part) else { return Err(ResolveError::Missing(at)) };
+        match kind(&next) {
+            None => return Err(ResolveError::Missing(next)),
+            Some(NodeKind::Symlink(target)) => {
+                followed += 1;
+                if followed > 40 {
+                    return Err(ResolveError::Loop);
+                }
+                links.insert(next);
+                if target.first() == Some(&b'/') {
+                    at = ImagePath::root();
+                }
+                let parts = target.split(|b| *b == b'/').filter(|p| !p.is_empty() && *p != b".");
+                rest.extend(parts.map(<[u8]>::to_vec).rev());
+            }
+            Some(NodeKind::Directory) => at = next,
+            Some(_) if rest.is_empty() => at = next,
+            Some(_) => return Err(ResolveError::NotADirectory(next)),
+        }
+    }
+    Ok((at, links))
 }

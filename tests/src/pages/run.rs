@@ -1,5 +1,6 @@
 //! Running the spec of a page: a directory with its files and the base, and `driver::check` offline.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -67,6 +68,23 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Each diagnostic as its severity's first letter and its code: `W E0912`; each once, in order of their text.
+    #[must_use]
+    pub fn said(&self) -> BTreeSet<String> {
+        let letter = |severity| match severity {
+            diag::Severity::Error => 'E',
+            diag::Severity::Warning => 'W',
+            diag::Severity::Note => 'N',
+        };
+        self.diagnostics.iter().map(|one| format!("{} {}", letter(one.severity), one.code)).collect()
+    }
+
+    /// Diagnostics that point at no place in the spec, by code.
+    #[must_use]
+    pub fn placeless(&self) -> Vec<String> {
+        self.diagnostics.iter().filter(|one| one.primary.is_none()).map(|one| one.code.to_string()).collect()
+    }
+
     /// A complaint when the code is missing, of another severity than its page says, or not the only error:
     /// one mistake, one diagnostic.
     #[must_use]

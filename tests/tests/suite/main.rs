@@ -1,6 +1,7 @@
 //! The tests of the whole, in one binary: a module for each kind.
 
 mod apt;
+mod checks;
 mod determinism;
 mod e2e;
 mod faults;

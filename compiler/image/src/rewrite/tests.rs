@@ -89,6 +89,7 @@ impl Decided<'_> {
                 }))
                 .collect(),
             programs: Vec::new(),
+            needed: BTreeMap::new(),
             setuid: Vec::new(),
             deviations: Vec::new(),
         }

@@ -93,6 +93,7 @@ impl Builder {
             users: vec![],
             groups: vec![],
             programs: vec![],
+            needed: BTreeMap::new(),
             setuid: vec![],
             deviations: vec![],
         };

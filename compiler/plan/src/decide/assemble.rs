@@ -96,6 +96,7 @@ pub fn assemble(
         workloads,
         stages: cluster::stages(spec),
         checks: spec.checks.iter().map(check).collect(),
+        said: super::said::said(spec),
         images,
     };
     problems.extend(crate::checks::run(&plan));

@@ -88,7 +88,7 @@ pub fn keep(input: &Input<'_>) -> (Kept, Diagnostics) {
     programs::complain_workloads(input, &overlay, &env, &roots, &mut out);
     let index = Index::new(input.facts);
     let mut closure = needs::Closure::new(input.facts, &overlay, input.inspect, &env);
-    closure.programs(&roots, &mut out);
+    let needed_by = closure.programs(&roots, &mut out);
     if reach::by_files(input.spec) {
         reach::follow(&mut closure, input, &index, &mut out);
     }
@@ -108,7 +108,8 @@ pub fn keep(input: &Input<'_>) -> (Kept, Diagnostics) {
     };
     let fates = files::files(input, &index, &overlay, &needed, &verdicts, &mut out);
     let fates = leftovers::settle(&index, &overlay, fates);
-    let kept = assemble::assemble(input, &index, overlay, accounts, roots, &verdicts, &fates, &mut out);
+    let mut kept = assemble::assemble(input, &index, overlay, accounts, roots, &verdicts, &fates, &mut out);
+    kept.needed = needed_by;
     families::complain_frozen(input, &kept, &mut out);
     (kept, out)
 }

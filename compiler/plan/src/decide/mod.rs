@@ -7,6 +7,7 @@ pub mod generation;
 pub mod identity;
 pub mod keep;
 pub mod profile;
+mod said;
 pub mod sealed;
 #[cfg(test)]
 mod tests;

@@ -119,6 +119,7 @@ fn the_runtime_layer_is_never_left_out() {
         users: Vec::new(),
         groups: Vec::new(),
         programs: Vec::new(),
+        needed: BTreeMap::new(),
         setuid: Vec::new(),
         deviations: Vec::new(),
     };

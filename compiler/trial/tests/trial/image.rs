@@ -175,6 +175,7 @@ impl Draft {
                     users: Vec::new(),
                     groups: Vec::new(),
                     programs: Vec::new(),
+                    needed: BTreeMap::new(),
                     setuid: Vec::new(),
                     deviations: Vec::new(),
                 },
@@ -202,6 +203,7 @@ impl Draft {
             workloads: vec![self.workload],
             stages: Vec::new(),
             checks: self.checks,
+            said: Said::default(),
         }
     }
 }

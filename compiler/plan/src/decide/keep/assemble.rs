@@ -58,7 +58,8 @@ pub(super) fn assemble(
         account_files(input, &mut entries);
     }
     let packages = package_decisions(input, index, verdicts, &entries);
-    Kept { entries, removed, packages, users, groups, programs, setuid, deviations }
+    let needed = BTreeMap::new();
+    Kept { entries, removed, packages, users, groups, programs, needed, setuid, deviations }
 }
 
 fn base_entries(input: &Input<'_>, index: &Index<'_>, fates: &[Fate]) -> BTreeMap<ImagePath, Entry> {

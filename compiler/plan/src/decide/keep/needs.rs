@@ -60,6 +60,9 @@ pub trait Inspect {
 /// Everything that must be there, each with why.
 pub(super) type Needed = BTreeMap<ImagePath, Arc<Reason>>;
 
+/// Which programs, by number, need each of these.
+pub(super) type NeededBy = BTreeMap<ImagePath, BTreeSet<usize>>;
+
 /// A program, resolved.
 pub(super) struct Program {
     /// Where it really is.
@@ -82,6 +85,9 @@ pub(super) struct Closure<'a> {
     pub env: &'a BTreeMap<String, String>,
     seen: BTreeMap<ImagePath, Start>,
     needed: Needed,
+    needed_by: NeededBy,
+    /// Number of the program that is followed; what is needed for other reasons has none.
+    current: Option<usize>,
     /// The loader of the first program: what is loaded by name has none of its own.
     loader: Option<Vec<u8>>,
 }
@@ -93,14 +99,27 @@ impl<'a> Closure<'a> {
         inspect: &'a dyn Inspect,
         env: &'a BTreeMap<String, String>,
     ) -> Self {
-        Self { facts, overlay, inspect, env, seen: BTreeMap::new(), needed: Needed::new(), loader: None }
+        Self {
+            facts,
+            overlay,
+            inspect,
+            env,
+            seen: BTreeMap::new(),
+            needed: Needed::new(),
+            needed_by: NeededBy::new(),
+            current: None,
+            loader: None,
+        }
     }
 
-    /// Follows programs.
-    pub fn programs(&mut self, programs: &[Program], out: &mut Diagnostics) {
-        for program in programs {
+    /// Follows programs, and says which of them needs what to start.
+    pub fn programs(&mut self, programs: &[Program], out: &mut Diagnostics) -> NeededBy {
+        for (number, program) in programs.iter().enumerate() {
+            self.current = Some(number);
             self.program(program, out);
         }
+        self.current = None;
+        std::mem::take(&mut self.needed_by)
     }
 
     /// Everything that is needed.
@@ -194,8 +213,10 @@ impl<'a> Closure<'a> {
         let (real, links) = self.overlay.resolve(path)?;
         for link in links {
             let why = || Reason::link(format!("it is a link on the way to {path}"), reason);
-            self.needed.entry(link).or_insert_with(why);
+            self.needed.entry(link.clone()).or_insert_with(why);
+            self.needed_by.entry(link).or_default().extend(self.current);
         }
+        self.needed_by.entry(real.clone()).or_default().extend(self.current);
         self.needed.entry(real.clone()).or_insert_with(|| Arc::clone(reason));
         Ok(real)
     }
