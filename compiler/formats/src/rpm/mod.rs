@@ -1,8 +1,8 @@
 //! rpm's database: the headers of installed packages, and the three containers that hold them.
 //!
-//! A header is a table of tags over a heap of data ([`header`]); the part that the packager signed is the *immutable
-//! region*, what rpm noted at installation lies behind it. [`sqlite`] (`rpmdb.sqlite`) and [`ndb`] (`Packages.db`,
-//! `Index.db`) are read and written, [`bdb`] (Berkeley DB, `Packages`) is read only.
+//! A header is a table of tags over a heap of data (`header`); the part that the packager signed is the *immutable
+//! region*, what rpm noted at installation lies behind it. `sqlite` (`rpmdb.sqlite`) and `ndb` (`Packages.db`,
+//! `Index.db`) are read and written, `bdb` (Berkeley DB, `Packages`) is read only.
 
 pub mod bdb;
 mod bytes;
@@ -25,7 +25,7 @@ pub use version::{Evr, compare, overlap};
 pub struct Record {
     /// Its number in the database, never used twice.
     pub number: u32,
-    /// The header, without magic: see [`header`].
+    /// The header, without magic: see `header`.
     pub blob: Vec<u8>,
 }
 
