@@ -1,0 +1,165 @@
+//! Prints which system calls the programs of an unpacked tree can make, and how.
+//!
+//!     cargo run --release -p k8orc-syscalls --example derive -- ROOT PROGRAM… [--names] [--plugin PATH] [--arch NAME]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use plan::platform::Arch;
+use syscalls::derive::store::Cache;
+use syscalls::derive::tree::Tree;
+use syscalls::derive::{Request, derive};
+
+/// A directory as a tree: links are followed inside it.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn follow(&self, path: &str) -> Option<PathBuf> {
+        let mut todo: Vec<String> = path.split('/').rev().filter(|n| !n.is_empty()).map(str::to_owned).collect();
+        let mut done = PathBuf::new();
+        let mut links = 0;
+        while let Some(name) = todo.pop() {
+            if name == "." {
+                continue;
+            }
+            if name == ".." {
+                done.pop();
+                continue;
+            }
+            let next = done.join(&name);
+            match std::fs::read_link(self.0.join(&next)) {
+                Ok(target) => {
+                    links += 1;
+                    if links > 40 {
+                        return None;
+                    }
+                    let target = target.to_string_lossy().into_owned();
+                    if target.starts_with('/') {
+                        done = PathBuf::new();
+                    }
+                    todo.extend(target.split('/').rev().filter(|n| !n.is_empty()).map(str::to_owned));
+                }
+                Err(_) => done = next,
+            }
+        }
+        Some(done)
+    }
+}
+
+impl Tree for Directory {
+    fn read(&self, path: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.0.join(self.follow(path)?)).ok()
+    }
+
+    fn resolve(&self, path: &str) -> Option<String> {
+        let path = self.follow(path)?;
+        self.0.join(&path).metadata().ok()?;
+        Some(format!("/{}", path.display()))
+    }
+
+    fn paths(&self) -> Vec<String> {
+        let (mut todo, mut found) = (vec![self.0.clone()], Vec::new());
+        while let Some(directory) = todo.pop() {
+            for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => todo.push(entry.path()),
+                    Ok(kind) if kind.is_file() => {
+                        let path = entry.path();
+                        let inside = path.strip_prefix(&self.0).unwrap_or(Path::new(""));
+                        found.push(format!("/{}", inside.display()));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+/// Summaries in memory.
+#[derive(Default)]
+struct Memory(BTreeMap<String, Vec<u8>>);
+
+impl Cache for Memory {
+    fn get(&mut self, key: &str) -> Option<Vec<u8>> {
+        self.0.get(key).cloned()
+    }
+
+    fn put(&mut self, key: &str, bytes: &[u8]) {
+        self.0.insert(key.to_owned(), bytes.to_owned());
+    }
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let root = arguments.next().unwrap_or_else(|| "/".to_owned());
+    let mut request = Request { programs: Vec::new(), arch: Arch::X86_64, plugins: Vec::new() };
+    let (mut names_only, mut trace) = (false, Vec::new());
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--names" => names_only = true,
+            "--plugin" => request.plugins.extend(arguments.next()),
+            "--arch" => request.arch = arguments.next().and_then(|name| Arch::parse(&name)).unwrap_or(Arch::X86_64),
+            "--explain" => trace.extend(arguments.next()),
+            _ => request.programs.push(argument),
+        }
+    }
+    let tree = Directory(PathBuf::from(root));
+    let mut cache = Memory::default();
+    let start = Instant::now();
+    let derivation = derive(&tree, &request, &mut cache);
+    let cold = start.elapsed();
+    let start = Instant::now();
+    let again = derive(&tree, &request, &mut cache);
+    let warm = start.elapsed();
+    assert_eq!(derivation, again, "a kept summary gives another result");
+    if names_only {
+        derivation.calls.keys().for_each(|name| println!("{name}"));
+        return;
+    }
+    let way = |witness: &syscalls::derive::result::Witness| {
+        let step = |step: &syscalls::derive::result::Step| {
+            let file = step.file.rsplit('/').next().unwrap_or(&step.file);
+            match &step.name {
+                Some(name) => format!("{file}:{name}"),
+                None => format!("{file}:{:#x}", step.address),
+            }
+        };
+        let steps: Vec<String> = witness.steps.iter().map(step).collect();
+        format!("{} [{}] at {:#x}", steps.join(" > "), witness.root, witness.site)
+    };
+    for (name, witness) in &derivation.calls {
+        if trace.is_empty() || trace.contains(name) {
+            println!("{name}: {}", way(witness));
+        }
+    }
+    for widening in &derivation.widenings {
+        println!("WIDENING {}\n    {}", way(&widening.witness), widening.why);
+    }
+    for (number, witness) in &derivation.unknown {
+        println!("UNKNOWN {number} {}", way(witness));
+    }
+    for runtime in &derivation.runtimes {
+        println!("OPEN {} {}", runtime.kind, runtime.file);
+    }
+    for loader in &derivation.loaders {
+        println!("LOADS {} {:?} {:#x} {:?}", loader.step.file, loader.step.name, loader.step.address, loader.call);
+    }
+    for problem in &derivation.problems {
+        println!("PROBLEM {problem:?}");
+    }
+    let modules = |c: &&syscalls::derive::result::Cause| c.because != syscalls::derive::result::Because::CharacterSet;
+    for cause in derivation.files.iter().filter(modules) {
+        println!("FILE {} {:?}", cause.path, cause.because);
+    }
+    let kept: usize = cache.0.values().map(Vec::len).sum();
+    println!(
+        "{} calls, {} widenings, {} files; cold {cold:.0?}, warm {warm:.0?}, summaries {} KB",
+        derivation.calls.len(),
+        derivation.widenings.len(),
+        derivation.files.len(),
+        kept / 1024,
+    );
+}
