@@ -58,6 +58,7 @@ struct Step {
     at: u64,
     end: u64,
     flow: Flow,
+    padding: bool,
 }
 
 enum Raw<'a> {
@@ -170,7 +171,7 @@ impl<'a> Solver<'a> {
                 return None;
             }
             let mut jumps = Vec::new();
-            let mut note = |at: u64, end: u64, flow: Flow| {
+            let mut note = |at: u64, end: u64, flow: Flow, padding: bool| {
                 if let Flow::Jump(to) | Flow::Branch(to) = flow {
                     leaders.insert(to);
                 }
@@ -180,14 +181,14 @@ impl<'a> Solver<'a> {
                 if flow == Flow::JumpAnywhere {
                     jumps.push(at);
                 }
-                steps.push(Step { at, end, flow });
+                steps.push(Step { at, end, flow, padding });
             };
             match &mut raw {
                 Raw::X86(_, list) => {
                     let mut decoder = Decoder::with_ip(64, bytes, unit.start, DecoderOptions::NONE);
                     for one in &mut decoder {
                         let insn = code::x86_64::plain(&work.setting, &one);
-                        note(insn.at, insn.end(), insn.flow);
+                        note(insn.at, insn.end(), insn.flow, insn.padding);
                         list.push(one);
                     }
                 }
@@ -195,7 +196,7 @@ impl<'a> Solver<'a> {
                     for (n, row) in (0_u64..).zip(bytes.chunks_exact(4)) {
                         let word = row.iter().rev().fold(0, |value, b| (value << 8) | u32::from(*b));
                         let at = unit.start + n * 4;
-                        note(at, at + 4, code::aarch64::flow(word, at));
+                        note(at, at + 4, code::aarch64::flow(word, at), word == 0xd503_201f);
                         list.push(word);
                     }
                 }
@@ -267,7 +268,11 @@ impl<'a> Solver<'a> {
                 return Some(());
             }
             self.states[unseen] = Some(self.wild.clone().unwrap_or_else(State::unknown));
-            todo.insert(unseen);
+            // Filling before the next jump's target is never executed.
+            let (first, end) = self.blocks[unseen];
+            if !self.steps.get(first..end).is_some_and(|steps| steps.iter().all(|step| step.padding)) {
+                todo.insert(unseen);
+            }
         }
     }
 
