@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use plan::platform::Arch;
+use syscalls::derive::rules::Assumptions;
 use syscalls::derive::store::Cache;
 use syscalls::derive::tree::Tree;
 use syscalls::derive::{Request, derive};
@@ -92,13 +93,26 @@ impl Cache for Memory {
     }
 }
 
+/// Allowed in every profile, and not counted when results are compared.
+const ALWAYS: &[&str] = &[
+    "clock_gettime",
+    "gettimeofday",
+    "time",
+    "getcpu",
+    "exit",
+    "exit_group",
+    "rt_sigreturn",
+    "restart_syscall",
+];
+
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let root = arguments.next().unwrap_or_else(|| "/".to_owned());
-    let mut request = Request { programs: Vec::new(), arch: Arch::X86_64, plugins: Vec::new() };
+    let mut request = Request { programs: Vec::new(), arch: Arch::X86_64, plugins: Vec::new(), assumptions: Assumptions::default() };
     let (mut names_only, mut trace) = (false, Vec::new());
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
+            "--no-rules" => request.assumptions = Assumptions::NONE,
             "--names" => names_only = true,
             "--plugin" => request.plugins.extend(arguments.next()),
             "--arch" => request.arch = arguments.next().and_then(|name| Arch::parse(&name)).unwrap_or(Arch::X86_64),
@@ -147,6 +161,9 @@ fn main() {
     for loader in &derivation.loaders {
         println!("LOADS {} {:?} {:#x} {:?}", loader.step.file, loader.step.name, loader.step.address, loader.call);
     }
+    for rule in &derivation.rules {
+        println!("RULE {} ({}): {}", rule.name, if rule.proved { "proved" } else { "stated" }, rule.condition);
+    }
     for problem in &derivation.problems {
         println!("PROBLEM {problem:?}");
     }
@@ -156,8 +173,9 @@ fn main() {
     }
     let kept: usize = cache.0.values().map(Vec::len).sum();
     println!(
-        "{} calls, {} widenings, {} files; cold {cold:.0?}, warm {warm:.0?}, summaries {} KB",
+        "{} calls ({} besides those that are always allowed), {} widenings, {} files; cold {cold:.0?}, warm {warm:.0?}, summaries {} KB",
         derivation.calls.len(),
+        derivation.calls.keys().filter(|name| !ALWAYS.contains(&name.as_str())).count(),
         derivation.widenings.len(),
         derivation.files.len(),
         kept / 1024,

@@ -24,6 +24,8 @@ pub enum Target {
     Copy(u32),
     /// What the function at this address returns.
     Resolver(u64),
+    /// Something for thread-local storage: no address of code or data.
+    ThreadLocal,
 }
 
 /// aarch64's `e_machine`.
@@ -35,7 +37,7 @@ fn word(bytes: &[u8], at: usize) -> u64 {
 }
 
 impl Image<'_> {
-    /// All of them, sorted by address. Those of thread-local storage say nothing about code and are left out.
+    /// All of them, sorted by address.
     ///
     /// # Errors
     /// See [`Error`].
@@ -63,7 +65,8 @@ impl Image<'_> {
         let (address, info, addend) = (word(row, 0), word(row, 8), word(row, 16));
         let symbol = u32::try_from(info >> 32).unwrap_or(u32::MAX);
         let target = match (self.machine == AARCH64, info & 0xffff_ffff) {
-            (_, 0) | (false, 16..=18 | 36) | (true, 1028..=1031) => return None,
+            (_, 0) => return None,
+            (false, 16..=18 | 36) | (true, 1028..=1031) => Target::ThreadLocal,
             (false, 8 | 38) | (true, 1027) => Target::Local(addend),
             (false, 37) | (true, 1032) => Target::Resolver(addend),
             (false, 5) | (true, 1024) => Target::Copy(symbol),

@@ -10,6 +10,7 @@ pub(crate) mod link;
 pub(crate) mod process;
 pub(crate) mod reach;
 pub mod result;
+pub mod rules;
 pub mod store;
 pub mod summarise;
 pub mod summary;
@@ -24,7 +25,7 @@ use plan::calls;
 use plan::platform::Arch;
 
 use process::Run;
-use reach::Cuts;
+use rules::Assumptions;
 use result::{Because, Cause, Derivation, LoadsUnknown, Runtime, Widening};
 use store::{Cache, Store};
 use summary::Why;
@@ -39,6 +40,8 @@ pub struct Request {
     pub arch: Arch,
     /// Paths of files that the programs may load besides those that are found.
     pub plugins: Vec<String>,
+    /// Which rules may be applied.
+    pub assumptions: Assumptions,
 }
 
 /// Derives the calls of all programs together.
@@ -47,7 +50,16 @@ pub fn derive(tree: &dyn Tree, request: &Request, cache: &mut dyn Cache) -> Deri
     let mut all = Derivation::default();
     let mut files: BTreeMap<String, Because> = BTreeMap::new();
     for (path, because) in programs(tree, request) {
-        let run = process::run(&mut store, &path, &request.plugins, Cuts::default());
+        let mut rules = rules::hopeful(&request.assumptions);
+        let run = loop {
+            let run = process::run(&mut store, &path, &request.plugins, &rules);
+            let wrong = rules::refuted(&rules, &run.process, &run.reach);
+            if wrong.is_empty() {
+                break run;
+            }
+            rules.retain(|rule| !wrong.contains(rule));
+        };
+        all.rules.extend(rules::applied(&rules, &run.process, request.arch));
         files.entry(path.clone()).or_insert(because);
         for cause in &run.causes {
             files.entry(cause.path.clone()).or_insert_with(|| cause.because.clone());
@@ -57,6 +69,8 @@ pub fn derive(tree: &dyn Tree, request: &Request, cache: &mut dyn Cache) -> Deri
     all.files = files.into_iter().map(|(path, because)| Cause { path, because }).collect();
     let mut seen = BTreeSet::new();
     all.widenings.retain(|w| seen.insert((w.witness.steps.last().cloned(), w.witness.site)));
+    all.rules.sort();
+    all.rules.dedup();
     all.runtimes.sort();
     all.runtimes.dedup();
     all.loaders.sort();

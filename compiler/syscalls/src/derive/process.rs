@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::link::{Loaded, Process};
-use super::reach::{Cuts, Node, Reach};
+use super::reach::{Node, Reach};
 use super::result::{Because, Cause, Problem};
+use super::rules;
 use super::store::Store;
 use super::summary::Summary;
 
@@ -30,15 +31,15 @@ struct Loading<'a, 'b> {
     store: &'a mut Store<'b>,
     run: Run,
     known: BTreeMap<String, u32>,
+    rules: &'a BTreeSet<usize>,
 }
 
 /// Loads and searches the program at `path`. `plugins` are files that it may load besides what is found.
-pub(crate) fn run(store: &mut Store, path: &str, plugins: &[String], cuts: Cuts) -> Run {
+pub(crate) fn run(store: &mut Store, path: &str, plugins: &[String], rules: &BTreeSet<usize>) -> Run {
     let mut process = Process::default();
     process.arm = store.arch == plan::platform::Arch::Aarch64;
     let run = Run { process, reach: Reach::default(), causes: Vec::new(), problems: BTreeSet::new() };
-    let mut loading = Loading { store, run, known: BTreeMap::new() };
-    loading.run.reach.cuts = cuts;
+    let mut loading = Loading { store, run, known: BTreeMap::new(), rules };
     loading.program(path);
     for plugin in plugins {
         loading.late(plugin, Because::Declared);
@@ -65,7 +66,10 @@ impl Loading<'_, '_> {
             }
         };
         let loader = because == Because::Loader;
-        let place = self.run.process.add(Loaded { path: path.clone(), summary, late, loader });
+        let loaded = Loaded { path: path.clone(), summary, late, loader };
+        let place = u32::try_from(self.run.process.files.len()).unwrap_or(u32::MAX);
+        rules::cut(self.rules, place, &loaded, self.store.arch, &mut self.run.reach.cuts);
+        self.run.process.add(loaded);
         self.run.causes.push(Cause { path: path.clone(), because });
         self.known.insert(path, place);
         Some(place)
@@ -239,9 +243,19 @@ impl Loading<'_, '_> {
         if loaded.loader {
             return;
         }
-        if let Some(found) = self.store.find(name, &path, &summary) {
-            self.late(&found, Because::Named { by: path });
+        let Some(found) = self.store.find(name, &path, &summary) else { return };
+        // Functions of the C library and the loader are asked for by constant names, or by a runtime that is open.
+        let base = |loaded: &Loaded| loaded.loader || loaded.summary.soname.as_deref() == Some("libc.so.6");
+        if self.known.get(&found).and_then(|file| self.run.process.file(*file)).is_some_and(base) {
+            return;
         }
+        if summary.interpreter.is_none() && summary.needed.is_empty() && summary.soname.is_none() {
+            // A static program's C library names its shared self; what it loads are name services.
+            if name.starts_with("libc.so") || name.starts_with("ld-linux") {
+                return;
+            }
+        }
+        self.late(&found, Because::Named { by: path });
     }
 
     /// Modules of the C library that its configuration names: name services, character sets.

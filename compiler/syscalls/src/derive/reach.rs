@@ -27,9 +27,11 @@ pub(crate) enum Parent {
 /// What a rule takes out of the search.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cuts {
-    /// Steps from a unit: file, unit and the unit that it no longer leads to.
-    pub steps: BTreeSet<(u32, u32, u32, u32)>,
-    /// Calls of a unit.
+    /// Units that are not entered.
+    pub closed: BTreeSet<(u32, u32)>,
+    /// Edges of units.
+    pub edges: BTreeSet<(u32, u32, Edge)>,
+    /// Calls of units, by number.
     pub calls: BTreeSet<(u32, u32, u32)>,
 }
 
@@ -223,6 +225,9 @@ impl Reach {
             Node::Unit(_, unit) => unit,
             Node::Object(..) => u32::MAX,
         };
+        if self.cuts.edges.contains(&(file, unit, edge)) {
+            return;
+        }
         match edge {
             Edge::Go(to) => self.enter(process, file, to, from, Way::Known),
             Edge::Take(to) => self.enter(process, file, to, from, Way::Pointer),
@@ -274,9 +279,7 @@ impl Reach {
     }
 
     fn enter(&mut self, process: &Process, file: u32, unit: u32, from: Node, way: Way) {
-        if let Node::Unit(f, u) = from
-            && self.cuts.steps.contains(&(f, u, file, unit))
-        {
+        if self.cuts.closed.contains(&(file, unit)) {
             return;
         }
         if way != Way::Known
@@ -303,6 +306,11 @@ impl Reach {
         }
         let arch_arguments = [&[7_u8, 6, 2, 1, 8, 9][..], &[0, 1, 2, 3, 4, 5][..]];
         for ask in asks {
+            // The number that libc's function takes was followed in the caller's file.
+            let name = import_name(process, way);
+            if name == Some("syscall") {
+                continue;
+            }
             for want in &known.wants {
                 let place = match want {
                     Atom::Register(register) => arch_arguments[usize::from(process.arm)].iter().position(|r| r == register),
@@ -323,6 +331,11 @@ impl Reach {
             }
         }
     }
+}
+
+fn import_name(process: &Process, way: Way) -> Option<&str> {
+    let Way::Import(file, _, import) = way else { return None };
+    import_of(process, file, import).map(|import| import.name.as_str())
 }
 
 fn unit_of(process: &Process, file: u32, unit: u32) -> Option<&Unit> {

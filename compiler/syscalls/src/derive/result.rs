@@ -1,6 +1,6 @@
 //! What a derivation says: calls with their witnesses, what could not be resolved, which files count and why.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The result for all programs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,8 +85,6 @@ pub struct Applied {
     pub condition: &'static str,
     /// Whether the derivation has proved it, or the report states it.
     pub proved: bool,
-    /// The calls that it could take away; a call that is reached otherwise stays.
-    pub calls: BTreeSet<String>,
 }
 
 /// A file that counts.

@@ -120,6 +120,7 @@ pub(super) fn slots(work: &Work, summary: &mut Summary) {
             Target::Local(to) => held(work, summary, to),
             Target::Resolver(to) => summary.unit_at(to).map(Held::Resolver),
             Target::Copy(symbol) => Some(Held::Copy(symbol)),
+            Target::ThreadLocal => None,
             Target::Symbol(symbol, addend) => {
                 let found = usize::try_from(symbol).ok().and_then(|place| work.symbols.get(place));
                 match found {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use formats::elf::relocations::Target;
+
 use super::data::shared_object;
 use super::{Work, tables};
 use crate::derive::code::{self, Touch};
@@ -148,6 +150,12 @@ pub(super) fn edges(work: &Work, summary: &mut Summary) {
 /// The edge for an address that an instruction names.
 fn taken(work: &Work, summary: &Summary, piece: &Piece, at: u64, to: u64) -> Option<Edge> {
     if !work.pieces.is_code(to) {
+        // The pair of words that __tls_get_addr is given lies among the pointers to imports.
+        let place = work.relocations.partition_point(|r| r.address < to);
+        let here = work.relocations.get(place).filter(|r| r.address == to);
+        if here.is_some_and(|r| r.target == Target::ThreadLocal) {
+            return None;
+        }
         return summary.object_at(to).map(Edge::Data);
     }
     match work.place(summary, to)? {

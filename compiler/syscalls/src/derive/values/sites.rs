@@ -115,6 +115,7 @@ pub(crate) fn sites(work: &Work, summary: &mut Summary) {
             global: global::Global::new(work),
         };
         finder.direct();
+        finder.through();
         finder.propagate();
         finder.pointers();
         finder.asks();
@@ -289,6 +290,50 @@ impl Finder<'_> {
         foreign.into_iter().for_each(|at| self.open(at, Why::Foreign));
     }
 
+    /// The numbers that are given to the C library's `syscall`.
+    fn through(&mut self) {
+        for function in self.asking(&["syscall"]) {
+            let Some(events) = self.solve(function) else {
+                let start = self.functions.members(function).first().copied().unwrap_or(0);
+                let at = self.context.summary.units.get(start as usize).map_or(0, |unit| unit.start);
+                self.open(at, Why::Large);
+                continue;
+            };
+            for event in events {
+                let Kind::Through(slot, _) = event.kind else { continue };
+                if self.asked(slot, &["syscall"]).is_some() {
+                    let first = self.context.abi.arguments.first().copied().unwrap_or(0);
+                    self.number(function, event.at, &event.state.get(first));
+                }
+            }
+        }
+    }
+
+    /// The import of a slot, where it is one of these names.
+    fn asked(&self, slot: u32, names: &[&str]) -> Option<u32> {
+        match self.context.summary.slots.get(slot as usize)?.to {
+            Held::Import(import) => {
+                let name = &self.context.summary.imports.get(import as usize)?.name;
+                names.contains(&name.as_str()).then_some(import)
+            }
+            _ => None,
+        }
+    }
+
+    /// Functions that use one of these imports.
+    fn asking(&self, names: &[&str]) -> BTreeSet<u32> {
+        (0_u32..)
+            .zip(&self.context.summary.units)
+            .filter(|(_, unit)| {
+                unit.edges.iter().any(|edge| match edge {
+                    Edge::Through(slot) | Edge::Read(slot) => self.asked(*slot, names).is_some(),
+                    _ => false,
+                })
+            })
+            .map(|(unit, _)| self.functions.of(unit))
+            .collect()
+    }
+
     /// Asks the callers, and theirs.
     fn propagate(&mut self) {
         while let Some((function, atom)) = self.todo.pop() {
@@ -362,29 +407,11 @@ impl Finder<'_> {
 
     /// Calls of imports of which the arguments matter.
     fn asks(&mut self) {
-        let summary = self.context.summary;
-        let asked = |slot: u32| match summary.slots.get(slot as usize)?.to {
-            Held::Import(import) => {
-                let name = &summary.imports.get(import as usize)?.name;
-                ASKED.contains(&name.as_str()).then_some(import)
-            }
-            _ => None,
-        };
-        let with: BTreeSet<u32> = (0_u32..)
-            .zip(&summary.units)
-            .filter(|(_, unit)| {
-                unit.edges.iter().any(|edge| match edge {
-                    Edge::Through(slot) | Edge::Read(slot) => asked(*slot).is_some(),
-                    _ => false,
-                })
-            })
-            .map(|(unit, _)| self.functions.of(unit))
-            .collect();
-        for function in with {
+        for function in self.asking(ASKED) {
             let Some(events) = self.solve(function) else { continue };
             for event in events {
                 let Kind::Through(slot, _) = event.kind else { continue };
-                let Some(import) = asked(slot) else { continue };
+                let Some(import) = self.asked(slot, ASKED) else { continue };
                 let values: Vec<Value> =
                     self.context.abi.arguments.iter().map(|register| event.state.get(*register)).collect();
                 let constants = |value: &Value| {
