@@ -109,10 +109,11 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let root = arguments.next().unwrap_or_else(|| "/".to_owned());
     let mut request = Request { programs: Vec::new(), arch: Arch::X86_64, plugins: Vec::new(), assumptions: Assumptions::default() };
-    let (mut names_only, mut trace) = (false, Vec::new());
+    let (mut names_only, mut map, mut trace) = (false, false, Vec::new());
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--no-rules" => request.assumptions = Assumptions::NONE,
+            "--map" => map = true,
             "--names" => names_only = true,
             "--plugin" => request.plugins.extend(arguments.next()),
             "--arch" => request.arch = arguments.next().and_then(|name| Arch::parse(&name)).unwrap_or(Arch::X86_64),
@@ -123,6 +124,14 @@ fn main() {
     let tree = Directory(PathBuf::from(root));
     let mut cache = Memory::default();
     let start = Instant::now();
+    if map {
+        for (path, functions) in syscalls::derive::functions(&tree, &request, &mut cache) {
+            for function in functions {
+                println!("{path} {:x} {:x} {}", function.start, function.end, u8::from(function.reached));
+            }
+        }
+        return;
+    }
     let derivation = derive(&tree, &request, &mut cache);
     let cold = start.elapsed();
     let start = Instant::now();

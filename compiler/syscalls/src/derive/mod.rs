@@ -44,21 +44,55 @@ pub struct Request {
     pub assumptions: Assumptions,
 }
 
+/// A piece of code of a file that counts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Function {
+    /// First address.
+    pub start: u64,
+    /// One past the last.
+    pub end: u64,
+    /// Whether some program reaches it.
+    pub reached: bool,
+}
+
+/// All pieces of code of all files that count, by path: what a test compares with what was executed.
+pub fn functions(tree: &dyn Tree, request: &Request, cache: &mut dyn Cache) -> BTreeMap<String, Vec<Function>> {
+    let mut store = Store::new(tree, request.arch, cache);
+    let mut all: BTreeMap<String, BTreeMap<u64, Function>> = BTreeMap::new();
+    for (path, _) in programs(tree, request) {
+        let (run, _) = search(&mut store, &path, request);
+        for (file, loaded) in (0_u32..).zip(&run.process.files) {
+            let functions = all.entry(loaded.path.clone()).or_default();
+            for (place, unit) in (0_u32..).zip(&loaded.summary.units) {
+                let function = Function { start: unit.start, end: unit.end, reached: false };
+                functions.entry(unit.start).or_insert(function).reached |=
+                    run.reach.has(file, place) || run.reach.ran.contains(&(file, place));
+            }
+        }
+    }
+    all.into_iter().map(|(path, functions)| (path, functions.into_values().collect())).collect()
+}
+
+/// Searches one program with as many rules as hold.
+fn search(store: &mut Store, path: &str, request: &Request) -> (Run, BTreeSet<usize>) {
+    let mut rules = rules::hopeful(&request.assumptions);
+    loop {
+        let run = process::run(store, path, &request.plugins, &rules);
+        let wrong = rules::refuted(&rules, &run.process, &run.reach);
+        if wrong.is_empty() {
+            return (run, rules);
+        }
+        rules.retain(|rule| !wrong.contains(rule));
+    }
+}
+
 /// Derives the calls of all programs together.
 pub fn derive(tree: &dyn Tree, request: &Request, cache: &mut dyn Cache) -> Derivation {
     let mut store = Store::new(tree, request.arch, cache);
     let mut all = Derivation::default();
     let mut files: BTreeMap<String, Because> = BTreeMap::new();
     for (path, because) in programs(tree, request) {
-        let mut rules = rules::hopeful(&request.assumptions);
-        let run = loop {
-            let run = process::run(&mut store, &path, &request.plugins, &rules);
-            let wrong = rules::refuted(&rules, &run.process, &run.reach);
-            if wrong.is_empty() {
-                break run;
-            }
-            rules.retain(|rule| !wrong.contains(rule));
-        };
+        let (run, rules) = search(&mut store, &path, request);
         all.rules.extend(rules::applied(&rules, &run.process, request.arch));
         files.entry(path.clone()).or_insert(because);
         for cause in &run.causes {

@@ -9,7 +9,7 @@ use super::reach::{Node, Reach};
 use super::result::{Because, Cause, Problem};
 use super::rules;
 use super::store::Store;
-use super::summary::Summary;
+use super::summary::{Named, Summary};
 
 /// A process, loaded and searched.
 pub(crate) struct Run {
@@ -166,6 +166,16 @@ impl Loading<'_, '_> {
         for unit in &summary.resolvers {
             self.run.reach.run_resolver(&self.run.process, file, *unit);
         }
+        // The loader may bind every wish at once; a function that returns the address is run for that.
+        let wishes: BTreeSet<u32> = summary.slots.iter().filter_map(|slot| slot.to.import()).collect();
+        for wish in wishes {
+            let Some(import) = summary.imports.get(wish as usize) else { continue };
+            for target in self.run.process.resolve(file, import) {
+                if let Named::Resolver(unit) = target.named {
+                    self.run.reach.run_resolver(&self.run.process, target.file, unit);
+                }
+            }
+        }
         if summary.traits.go {
             // Go's linker keeps only what is reachable, and methods are found by tables of distances.
             for unit in 0..u32::try_from(summary.units.len()).unwrap_or(0) {
@@ -262,7 +272,7 @@ impl Loading<'_, '_> {
     fn modules(&mut self) {
         let asked = self.run.process.lookup(None, "__nss_database_get", None);
         let asks = asked.iter().any(|target| match target.named {
-            super::summary::Named::Unit(unit) => self.run.reach.has(target.file, unit),
+            Named::Unit(unit) => self.run.reach.has(target.file, unit),
             _ => false,
         });
         if asks {

@@ -67,6 +67,8 @@ pub(crate) struct Reach {
     pub open: BTreeMap<Spot, Why>,
     /// Wishes that nothing answered: files that come later may.
     unanswered: BTreeSet<(u32, u32, Node)>,
+    /// Functions that fill slots, which the loader has run.
+    pub ran: BTreeSet<(u32, u32)>,
     /// What is taken out.
     pub cuts: Cuts,
     /// Names that were given to dlsym.
@@ -154,6 +156,9 @@ impl Reach {
     /// Runs a function that fills a slot: what it does counts, what it returns only once the slot is used.
     pub fn run_resolver(&mut self, process: &Process, file: u32, unit: u32) {
         let Some(known) = unit_of(process, file, unit) else { return };
+        if !self.ran.insert((file, unit)) {
+            return;
+        }
         let node = Node::Unit(file, unit);
         for edge in &known.edges {
             if matches!(edge, Edge::Go(_) | Edge::Through(_)) {
@@ -301,6 +306,9 @@ impl Reach {
             _ => Vec::new(),
         };
         if asks.is_empty() {
+            if known.pointed {
+                return;
+            }
             self.open.insert(Spot { node: Node::Unit(unit.0, unit.1), at: known.start }, Why::Pointer);
             return;
         }

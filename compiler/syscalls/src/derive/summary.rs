@@ -74,6 +74,8 @@ pub struct Unit {
     pub open: Vec<Open>,
     /// Numbers that come from whoever calls it.
     pub wants: Vec<Atom>,
+    /// The calls through pointers of its file were looked at for the numbers that it wants, and some were found.
+    pub pointed: bool,
     /// Shared objects that it names.
     pub objects_named: Vec<String>,
 }
@@ -130,6 +132,16 @@ pub enum Held {
     Copy(u32),
     /// What a unit returns.
     Resolver(u32),
+}
+
+impl Held {
+    /// The import, where it is one.
+    pub fn import(self) -> Option<u32> {
+        match self {
+            Held::Import(import) => Some(import),
+            _ => None,
+        }
+    }
 }
 
 /// A name for others.

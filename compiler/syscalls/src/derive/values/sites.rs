@@ -7,7 +7,7 @@ use super::{Value, global};
 use crate::derive::summarise::Work;
 use crate::derive::summarise::edges::{Place, returning};
 use crate::derive::summarise::tables;
-use crate::derive::summary::{Ask, Atom, Edge, Held, Open, Site, Summary, Why, abi};
+use crate::derive::summary::{Ask, Atom, Edge, Held, Named, Open, Site, Summary, Why, abi};
 
 /// Imports of which the arguments matter: makers of system calls, and loaders of code.
 pub(crate) const ASKED: &[&str] = &["syscall", "dlopen", "dlmopen", "dlsym", "dlvsym"];
@@ -75,6 +75,7 @@ struct Found {
     sites: BTreeMap<u32, BTreeMap<u64, BTreeSet<u32>>>,
     open: BTreeSet<(u32, Open)>,
     wants: BTreeMap<u32, BTreeSet<Atom>>,
+    pointed: BTreeSet<u32>,
     asks: Vec<Ask>,
 }
 
@@ -134,6 +135,11 @@ pub(crate) fn sites(work: &Work, summary: &mut Summary) {
     for (unit, wants) in found.wants {
         if let Some(unit) = summary.units.get_mut(unit as usize) {
             unit.wants = wants.into_iter().collect();
+        }
+    }
+    for unit in found.pointed {
+        if let Some(unit) = summary.units.get_mut(unit as usize) {
+            unit.pointed = true;
         }
     }
     summary.asks = found.asks;
@@ -369,13 +375,10 @@ impl Finder<'_> {
             summary.slots.iter().any(|slot| slot.to == Held::Unit(unit))
                 || summary.units.iter().any(|other| other.edges.contains(&Edge::Take(unit)))
         };
-        let wanted: BTreeSet<Atom> = self
-            .found
-            .wants
-            .iter()
-            .filter(|(unit, _)| taken(**unit))
-            .flat_map(|(_, wants)| wants.iter().copied())
-            .collect();
+        let exported = |unit: u32| summary.exports.iter().any(|export| export.to == Named::Unit(unit));
+        let units: Vec<u32> = self.found.wants.keys().copied().filter(|u| taken(*u) && !exported(*u)).collect();
+        let wants = units.iter().filter_map(|unit| self.found.wants.get(unit));
+        let wanted: BTreeSet<Atom> = wants.flatten().copied().collect();
         if wanted.is_empty() {
             return;
         }
@@ -399,6 +402,7 @@ impl Finder<'_> {
                     if !numbers.is_empty() {
                         let unit = self.unit_at(event.at);
                         self.found.sites.entry(unit).or_default().entry(event.at).or_default().extend(numbers);
+                        self.found.pointed.extend(&units);
                     }
                 }
             }
