@@ -94,21 +94,14 @@ impl Cache for Memory {
 }
 
 /// Allowed in every profile, and not counted when results are compared.
-const ALWAYS: &[&str] = &[
-    "clock_gettime",
-    "gettimeofday",
-    "time",
-    "getcpu",
-    "exit",
-    "exit_group",
-    "rt_sigreturn",
-    "restart_syscall",
-];
+const ALWAYS: &[&str] =
+    &["clock_gettime", "gettimeofday", "time", "getcpu", "exit", "exit_group", "rt_sigreturn", "restart_syscall"];
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let root = arguments.next().unwrap_or_else(|| "/".to_owned());
-    let mut request = Request { programs: Vec::new(), arch: Arch::X86_64, plugins: Vec::new(), assumptions: Assumptions::default() };
+    let mut request =
+        Request { programs: Vec::new(), arch: Arch::X86_64, plugins: Vec::new(), assumptions: Assumptions::default() };
     let (mut names_only, mut map, mut trace) = (false, false, Vec::new());
     while let Some(argument) = arguments.next() {
         match argument.as_str() {

@@ -227,14 +227,7 @@ impl Image<'_> {
     }
 
     /// Follows the chains of actions to the types that they catch.
-    fn caught(
-        &self,
-        cursor: &mut Cursor,
-        start: usize,
-        actions: &[usize],
-        encoding: u8,
-        end: usize,
-    ) -> Vec<Place> {
+    fn caught(&self, cursor: &mut Cursor, start: usize, actions: &[usize], encoding: u8, end: usize) -> Vec<Place> {
         let size = match encoding & 15 {
             2 | 10 => 2,
             3 | 11 => 4,
@@ -246,7 +239,8 @@ impl Image<'_> {
             for _ in 0..256 {
                 let (Some(filter), place) = (cursor.leb(), cursor.at) else { break };
                 let Some(next) = cursor.leb() else { break };
-                let sign = |value: u64| if value & 0x40 != 0 && value < 0x80 { value as i64 - 0x80 } else { value as i64 };
+                let sign =
+                    |value: u64| if value & 0x40 != 0 && value < 0x80 { value as i64 - 0x80 } else { value as i64 };
                 if sign(filter) > 0 {
                     filters.insert(filter);
                 }

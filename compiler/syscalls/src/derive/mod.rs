@@ -25,8 +25,8 @@ use plan::calls;
 use plan::platform::Arch;
 
 use process::Run;
-use rules::Assumptions;
 use result::{Because, Cause, Derivation, LoadsUnknown, Runtime, Widening};
+use rules::Assumptions;
 use store::{Cache, Store};
 use summary::Why;
 use tree::Tree;
@@ -127,7 +127,8 @@ fn programs(tree: &dyn Tree, request: &Request) -> Vec<(String, Because)> {
             because = Because::Script { by: path.clone() };
             let argument = script.argument.as_deref().map(text);
             if interpreter.ends_with("/env")
-                && let Some(name) = argument.as_deref().and_then(|a| a.split_ascii_whitespace().find(|w| !w.starts_with('-')))
+                && let Some(name) =
+                    argument.as_deref().and_then(|a| a.split_ascii_whitespace().find(|w| !w.starts_with('-')))
             {
                 found.push((tree.resolve(&interpreter).unwrap_or(interpreter), because.clone()));
                 let places = ["/usr/local/bin", "/usr/bin", "/bin"].map(|d| format!("{d}/{name}"));
@@ -167,8 +168,12 @@ fn collect(run: &Run, arch: Arch, program: &str, all: &mut Derivation) {
     }
     for (spot, why) in &run.reach.open {
         let why = match why {
-            Why::Computed => "its number is computed or comes from memory; record it with `k8orc trace`, or allow it by name",
-            Why::Pointer => "its number is an argument of a function that is called through a pointer; allow it by name",
+            Why::Computed => {
+                "its number is computed or comes from memory; record it with `k8orc trace`, or allow it by name"
+            }
+            Why::Pointer => {
+                "its number is an argument of a function that is called through a pointer; allow it by name"
+            }
             Why::Large => "the function is too large to follow; record it with `k8orc trace`, or allow it by name",
             Why::Foreign => "the entry of 32-bit programs, which a profile never opens",
         };

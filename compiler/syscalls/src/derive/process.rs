@@ -24,8 +24,15 @@ const MOST: usize = 4096;
 
 /// Names that the loader itself looks up in what it loaded (glibc 2.36 and 2.41, `rtld.c`, `dl-minimal-malloc.c`,
 /// `dl-libc_freeres`): constructors of the C library and its memory functions.
-const LOOKED_UP: &[&str] =
-    &["__libc_early_init", "malloc", "calloc", "realloc", "free", "__pthread_initialize_minimal", "_dl_relocate_static_pie"];
+const LOOKED_UP: &[&str] = &[
+    "__libc_early_init",
+    "malloc",
+    "calloc",
+    "realloc",
+    "free",
+    "__pthread_initialize_minimal",
+    "_dl_relocate_static_pie",
+];
 
 struct Loading<'a, 'b> {
     store: &'a mut Store<'b>,
@@ -157,6 +164,9 @@ impl Loading<'_, '_> {
         let summary: Rc<Summary> = Rc::clone(&loaded.summary);
         for unit in &summary.starts {
             self.run.reach.root_unit(file, *unit, "constructor or destructor");
+        }
+        for slot in &summary.start_slots {
+            self.run.reach.root_slot(&self.run.process, file, *slot, "constructor or destructor");
         }
         for (object, known) in (0_u32..).zip(&summary.objects) {
             if known.always {

@@ -126,6 +126,23 @@ impl Reach {
         self.mark(Node::Unit(file, unit), Parent::Root(why));
     }
 
+    /// Begins at what a slot holds.
+    pub fn root_slot(&mut self, process: &Process, file: u32, slot: u32, why: &'static str) {
+        let Some(loaded) = process.file(file) else { return };
+        match loaded.summary.slots.get(slot as usize).map(|slot| slot.to) {
+            Some(Held::Unit(unit)) => self.root_unit(file, unit, why),
+            Some(Held::Import(import)) => {
+                let Some(wish) = import_of(process, file, import) else { return };
+                for target in process.resolve(file, wish) {
+                    if let Named::Unit(unit) | Named::Resolver(unit) = target.named {
+                        self.root_unit(target.file, unit, why);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Begins at an object.
     pub fn root_object(&mut self, file: u32, object: u32, why: &'static str) {
         self.mark(Node::Object(file, object), Parent::Root(why));
@@ -321,7 +338,9 @@ impl Reach {
             }
             for want in &known.wants {
                 let place = match want {
-                    Atom::Register(register) => arch_arguments[usize::from(process.arm)].iter().position(|r| r == register),
+                    Atom::Register(register) => {
+                        arch_arguments[usize::from(process.arm)].iter().position(|r| r == register)
+                    }
                     _ => None,
                 };
                 let spot = Spot { node: from, at: ask.at };

@@ -34,6 +34,8 @@ pub struct Summary {
     pub imports: Vec<Import>,
     /// Units that are run when it is loaded or unloaded: constructors, destructors.
     pub starts: Vec<u32>,
+    /// Slots of constructors and destructors: words that hold the addresses of such units, perhaps of other files.
+    pub start_slots: Vec<u32>,
     /// Units that the loader runs to fill slots.
     pub resolvers: Vec<u32>,
     /// Where execution of the file itself begins.

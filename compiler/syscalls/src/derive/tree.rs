@@ -26,7 +26,8 @@ pub(crate) fn directories(tree: &dyn Tree, arch: Arch) -> Vec<String> {
         all.extend(text.split([':', '\n']).filter(|d| d.starts_with('/')).map(str::to_owned));
     }
     let triplet = format!("{}-linux-gnu", arch.kernel());
-    for directory in ["/lib/TRIPLET", "/usr/lib/TRIPLET", "/lib64", "/usr/lib64", "/lib", "/usr/lib", "/usr/local/lib"] {
+    for directory in ["/lib/TRIPLET", "/usr/lib/TRIPLET", "/lib64", "/usr/lib64", "/lib", "/usr/lib", "/usr/local/lib"]
+    {
         all.push(directory.replace("TRIPLET", &triplet));
     }
     let mut seen = std::collections::BTreeSet::new();
@@ -46,7 +47,8 @@ fn configured(tree: &dyn Tree, all: &mut Vec<String>) {
             if let Some(pattern) = line.strip_prefix("include ") {
                 let (directory, rest) = pattern.trim().rsplit_once('/').unwrap_or(("", ""));
                 let end = rest.strip_prefix('*').unwrap_or(rest).to_owned();
-                let within = |path: &String| path.rsplit_once('/').is_some_and(|(d, n)| d == directory && n.ends_with(&end));
+                let within =
+                    |path: &String| path.rsplit_once('/').is_some_and(|(d, n)| d == directory && n.ends_with(&end));
                 let mut found: Vec<String> = tree.paths().into_iter().filter(within).collect();
                 found.reverse();
                 todo.extend(found);

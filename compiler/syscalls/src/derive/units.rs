@@ -116,7 +116,8 @@ impl Pieces {
         }
         spans.retain(|(start, end)| start < end);
         let covered: u64 = spans.iter().map(|(start, end)| end - start).sum();
-        pieces.covered = u8::try_from((covered.saturating_mul(100)).checked_div(total).unwrap_or(0).min(100)).unwrap_or(0);
+        pieces.covered =
+            u8::try_from((covered.saturating_mul(100)).checked_div(total).unwrap_or(0).min(100)).unwrap_or(0);
         if pieces.covered >= MOSTLY {
             for (start, end) in spans {
                 let piece = read(image, setting, start, end);
@@ -150,10 +151,14 @@ impl Pieces {
         let mut todo: Vec<(u64, bool)> = seeds.iter().map(|seed| (*seed, false)).collect();
         for piece in self.all.values() {
             todo.extend(named(piece));
+            todo.extend(falls_to(piece));
         }
         let mut seen: BTreeMap<u64, bool> = BTreeMap::new();
         while let Some((at, called)) = todo.pop() {
             let Some((_, range_end)) = within(&self.ranges, at) else { continue };
+            if called && only_filling(image, setting, at, range_end) {
+                continue;
+            }
             if self.at(at).is_some() || self.is_stub(at) || seen.get(&at).is_some_and(|before| *before || !called) {
                 continue;
             }
@@ -161,7 +166,28 @@ impl Pieces {
             let next = self.all.range(at..).next().map_or(range_end, |(start, _)| *start).min(range_end);
             let Some(piece) = self.descend(image, setting, at, next, called) else { continue };
             todo.extend(named(&piece));
+            todo.extend(falls_to(&piece));
             self.all.insert(at, piece);
+        }
+        self.stretch(image, setting);
+    }
+
+    /// A unit that runs on through filling has it: `__memmove_chk` goes through 55 bytes of it into `memmove`.
+    fn stretch(&mut self, image: &Image, setting: &Setting) {
+        let falling = self.all.values().filter(|piece| piece.falls == Some(Falls::On));
+        let ends: Vec<(u64, u64)> = falling.map(|piece| (piece.start, piece.end)).collect();
+        for (start, end) in ends {
+            let Some((next, _)) = self.all.range(end..).next() else { continue };
+            let gap = next.checked_sub(end).and_then(|gap| usize::try_from(gap).ok()).filter(|gap| *gap <= 256);
+            let Some(bytes) = gap.and_then(|gap| image.at(end, gap)) else { continue };
+            let (mut filling, next) = (true, *next);
+            setting.sweep(bytes, end, &mut |insn| {
+                filling &= insn.padding;
+                filling
+            });
+            if filling && let Some(piece) = self.all.get_mut(&start) {
+                piece.end = next;
+            }
         }
     }
 
@@ -231,6 +257,23 @@ fn named(piece: &Piece) -> impl Iterator<Item = (u64, bool)> {
         _ => None,
     });
     calls.chain(jumps).chain(taken)
+}
+
+/// Whether nothing but filling follows, up to a multiple of 16 at least.
+fn only_filling(image: &Image, setting: &Setting, at: u64, end: u64) -> bool {
+    let size = usize::try_from(end.saturating_sub(at).min(64)).unwrap_or(0);
+    let (mut filling, mut reached) = (true, at);
+    setting.sweep(image.at(at, size).unwrap_or_default(), at, &mut |insn| {
+        filling &= insn.padding;
+        reached = insn.end();
+        filling && reached & 15 != 0
+    });
+    filling && reached & 15 == 0 && reached > at
+}
+
+/// Where a piece runs on without a jump: the C library's `clone` has its `syscall` between two entries.
+fn falls_to(piece: &Piece) -> Option<(u64, bool)> {
+    (piece.falls == Some(Falls::On)).then_some((piece.end, true))
 }
 
 /// Reads one unit.

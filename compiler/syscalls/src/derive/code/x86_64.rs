@@ -35,9 +35,20 @@ pub(crate) fn plain(setting: &Setting, raw: &Instruction) -> Insn {
         Mnemonic::Add if matches!(raw.code(), Code::Add_rm8_r8) && raw.op0_kind() == OpKind::Memory => {
             insn.absurd = raw.memory_base() == Register::RAX && raw.op1_register() == Register::AL && raw.len() == 2;
         }
-        Mnemonic::In | Mnemonic::Out | Mnemonic::Insb | Mnemonic::Insd | Mnemonic::Outsb | Mnemonic::Outsd
-        | Mnemonic::Hlt | Mnemonic::Cli | Mnemonic::Sti | Mnemonic::Iretd | Mnemonic::Iretq | Mnemonic::Iret
-        | Mnemonic::Enter | Mnemonic::Retf => insn.absurd = true,
+        Mnemonic::In
+        | Mnemonic::Out
+        | Mnemonic::Insb
+        | Mnemonic::Insd
+        | Mnemonic::Outsb
+        | Mnemonic::Outsd
+        | Mnemonic::Hlt
+        | Mnemonic::Cli
+        | Mnemonic::Sti
+        | Mnemonic::Iretd
+        | Mnemonic::Iretq
+        | Mnemonic::Iret
+        | Mnemonic::Enter
+        | Mnemonic::Retf => insn.absurd = true,
         _ => {}
     }
     if raw.is_invalid() {
@@ -75,7 +86,9 @@ fn flow(raw: &Instruction) -> Flow {
         FlowControl::Next => Flow::Next,
         FlowControl::UnconditionalBranch => Flow::Jump(raw.near_branch_target()),
         FlowControl::ConditionalBranch | FlowControl::XbeginXabortXend => match raw.op0_kind() {
-            OpKind::NearBranch64 | OpKind::NearBranch32 | OpKind::NearBranch16 => Flow::Branch(raw.near_branch_target()),
+            OpKind::NearBranch64 | OpKind::NearBranch32 | OpKind::NearBranch16 => {
+                Flow::Branch(raw.near_branch_target())
+            }
             _ => Flow::Next,
         },
         FlowControl::Call => match raw.mnemonic() {

@@ -195,15 +195,15 @@ fn starts(work: &Work, summary: &mut Summary) {
     summary.entry = summary.unit_at(image.entry).filter(|_| image.entry != 0);
     let mut starts: BTreeSet<u32> = [12, 13].iter().filter_map(|tag| summary.unit_at(image.tag(*tag)?)).collect();
     // DT_INIT_ARRAY, DT_FINI_ARRAY, DT_PREINIT_ARRAY with their sizes.
-    let mut arrays: Vec<(u64, u64)> =
-        [(25, 27), (26, 28), (32, 33)].iter().filter_map(|(at, size)| Some((image.tag(*at)?, image.tag(*size)?))).collect();
+    let mut arrays: Vec<(u64, u64)> = [(25, 27), (26, 28), (32, 33)]
+        .iter()
+        .filter_map(|(at, size)| Some((image.tag(*at)?, image.tag(*size)?)))
+        .collect();
     let sections = image.sections.iter().filter(|s| [INIT_ARRAY, FINI_ARRAY, PREINIT_ARRAY].contains(&s.kind));
     arrays.extend(sections.map(|s| (s.address, s.size)));
     for (at, size) in arrays {
         for slot in summary.slots_in(at, at.saturating_add(size)) {
-            if let Some(super::summary::Held::Unit(unit)) = summary.slots.get(slot).map(|slot| slot.to) {
-                starts.insert(unit);
-            }
+            summary.start_slots.extend(u32::try_from(slot));
         }
     }
     starts.extend(array_words(image).into_iter().filter_map(|at| summary.unit_at(at)));

@@ -135,7 +135,8 @@ impl State {
 
     /// Writes `size` bytes of the stack.
     pub fn write(&mut self, at: i64, size: i64, value: Value) {
-        let hit: Vec<i64> = self.stack.range(at.saturating_sub(7)..at.saturating_add(size)).map(|(at, _)| *at).collect();
+        let hit: Vec<i64> =
+            self.stack.range(at.saturating_sub(7)..at.saturating_add(size)).map(|(at, _)| *at).collect();
         for other in hit {
             self.forget(other);
         }

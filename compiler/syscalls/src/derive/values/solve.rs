@@ -361,9 +361,8 @@ impl<'a> Solver<'a> {
         match &self.raw {
             Raw::X86(_, list) => {
                 let raw = list.get(place)?;
-                let register = |name: iced_x86::Register| {
-                    name.is_gpr64().then(|| u8::try_from(name.number()).unwrap_or(0))
-                };
+                let register =
+                    |name: iced_x86::Register| name.is_gpr64().then(|| u8::try_from(name.number()).unwrap_or(0));
                 if raw.op0_kind() == OpKind::Register {
                     return state.get(register(raw.op0_register())?);
                 }
@@ -391,7 +390,9 @@ impl<'a> Solver<'a> {
                     return Some(None);
                 }
                 Some(match raw.op1_kind() {
-                    OpKind::Register => state.get(u8::try_from(raw.op1_register().full_register().number()).unwrap_or(0)),
+                    OpKind::Register => {
+                        state.get(u8::try_from(raw.op1_register().full_register().number()).unwrap_or(0))
+                    }
                     _ => super::one(Atom::Const(raw.immediate(1))),
                 })
             }
@@ -402,9 +403,8 @@ impl<'a> Solver<'a> {
                 };
                 let base = super::single(&state.get(u8::try_from(base).ok()?))?;
                 let register = u8::try_from(raw & 31).ok()?;
-                (base == Atom::Const(word.wrapping_sub(offset))).then(|| {
-                    if register == 31 { super::one(Atom::Const(0)) } else { state.get(register) }
-                })
+                (base == Atom::Const(word.wrapping_sub(offset)))
+                    .then(|| if register == 31 { super::one(Atom::Const(0)) } else { state.get(register) })
             }
         }
     }
