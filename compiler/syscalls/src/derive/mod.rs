@@ -78,7 +78,7 @@ fn search(store: &mut Store, path: &str, request: &Request) -> (Run, BTreeSet<us
     let mut rules = rules::hopeful(&request.assumptions);
     loop {
         let run = process::run(store, path, &request.plugins, &rules);
-        let wrong = rules::refuted(&rules, &run.process, &run.reach);
+        let wrong = rules::refuted(&rules, &run.process, &run.reach, request.arch);
         if wrong.is_empty() {
             return (run, rules);
         }

@@ -11,7 +11,7 @@ use plan::calls;
 use plan::platform::Arch;
 
 use super::link::{Loaded, Process};
-use super::reach::{Cuts, Reach};
+use super::reach::{Cuts, Node, Reach};
 use super::result::Applied;
 use super::summary::{Edge, Held, Named, Summary};
 
@@ -20,6 +20,8 @@ use super::summary::{Edge, Held, Named, Summary};
 pub(crate) enum Holds {
     /// None of these exports of its file is reached: proved by the search itself.
     Unreached(&'static [&'static str]),
+    /// The same, but that a function of the file itself may reach the first of them, as it does no harm there.
+    UnreachedBut(Which, &'static [&'static str]),
     /// The node's kernel is at least this: stated.
     Kernel(u32, u32),
     /// The manifest owns the environment: stated.
@@ -90,19 +92,23 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "posix_spawn without attributes",
-        condition: "no file of the process calls posix_spawnattr_setflags, posix_spawnattr_setpgroup or the \
-                    posix_spawn_file_actions for directories, terminals and closefrom",
+        condition: "no file of the process calls posix_spawnattr_setflags (but the C library's system), \
+                    posix_spawnattr_setpgroup or the posix_spawn_file_actions for directories, terminals and closefrom",
         file: "libc.so.6",
-        holds: Holds::Unreached(&[
-            "posix_spawnattr_setflags",
-            "posix_spawnattr_setpgroup",
-            "posix_spawnattr_setschedparam",
-            "posix_spawnattr_setschedpolicy",
-            "posix_spawn_file_actions_addchdir_np",
-            "posix_spawn_file_actions_addfchdir_np",
-            "posix_spawn_file_actions_addclosefrom_np",
-            "posix_spawn_file_actions_addtcsetpgrp_np",
-        ]),
+        // `system` asks for signal masks and defaults only (sysdeps/posix/system.c).
+        holds: Holds::UnreachedBut(
+            Which::Leads(&["posix_spawnattr_setflags", "posix_spawnattr_setsigmask", "posix_spawn"]),
+            &[
+                "posix_spawnattr_setflags",
+                "posix_spawnattr_setpgroup",
+                "posix_spawnattr_setschedparam",
+                "posix_spawnattr_setschedpolicy",
+                "posix_spawn_file_actions_addchdir_np",
+                "posix_spawn_file_actions_addfchdir_np",
+                "posix_spawn_file_actions_addclosefrom_np",
+                "posix_spawn_file_actions_addtcsetpgrp_np",
+            ],
+        ),
         cuts: &[(
             Which::Leads(&["setsid", "setpgid", "sched_setscheduler", "sched_setparam"]),
             Cut::Parts(
@@ -252,16 +258,55 @@ pub(crate) fn cut(rules: &BTreeSet<usize>, file: u32, loaded: &Loaded, arch: Arc
     }
 }
 
+/// Whether reachable code or data leads to units of a file, which others know by `name`, other than `harmless`
+/// units of the same file.
+fn entered_besides(process: &Process, reach: &Reach, to: (u32, &[u32]), name: &str, harmless: &[u32]) -> bool {
+    (0_u32..).zip(&process.files).any(|(file, loaded)| {
+        let summary = &loaded.summary;
+        let same = file == to.0;
+        let held = |held: Held| match held {
+            Held::Unit(unit) | Held::Resolver(unit) => same && to.1.contains(&unit),
+            Held::Import(import) => summary.imports.get(import as usize).is_some_and(|i| i.name == name),
+            _ => false,
+        };
+        let slot = |slot: u32| summary.slots.get(slot as usize).is_some_and(|slot| held(slot.to));
+        let leads = |edge: &Edge| match *edge {
+            Edge::Go(unit) | Edge::Take(unit) => same && to.1.contains(&unit),
+            Edge::Through(place) | Edge::Read(place) => slot(place),
+            Edge::Data(_) => false,
+        };
+        let unit = (0_u32..).zip(&summary.units).any(|(place, unit)| {
+            reach.has(file, place) && !(same && harmless.contains(&place)) && unit.edges.iter().any(leads)
+        });
+        let object = (0_u32..).zip(&summary.objects).any(|(place, object)| {
+            let slots = summary.slots.get(summary.slots_in(object.start, object.end)).unwrap_or_default();
+            // Words for linkage are read one by one, by the code above.
+            let table = object.section.starts_with(".got");
+            reach.parent(Node::Object(file, place)).is_some() && !table && slots.iter().any(|slot| held(slot.to))
+        });
+        unit || object
+    })
+}
+
 /// The rules of which the enabler is reached.
-pub(crate) fn refuted(rules: &BTreeSet<usize>, process: &Process, reach: &Reach) -> BTreeSet<usize> {
+pub(crate) fn refuted(rules: &BTreeSet<usize>, process: &Process, reach: &Reach, arch: Arch) -> BTreeSet<usize> {
     let mut wrong = BTreeSet::new();
     for place in rules {
         let Some(rule) = RULES.get(*place) else { continue };
-        let Holds::Unreached(enablers) = rule.holds else { continue };
+        let (but, enablers) = match rule.holds {
+            Holds::Unreached(enablers) => (None, enablers),
+            Holds::UnreachedBut(but, enablers) => (Some(but), enablers),
+            Holds::Kernel(..) | Holds::Environment => continue,
+        };
         for (file, loaded) in (0_u32..).zip(&process.files).filter(|(_, loaded)| concerns(rule, loaded)) {
-            let units = enablers.iter().flat_map(|name| exported(&loaded.summary, name, None));
-            if units.into_iter().any(|unit| reach.has(file, unit)) {
-                wrong.insert(*place);
+            let harmless = but.map(|which| units(&loaded.summary, which, arch)).unwrap_or_default();
+            for (n, name) in enablers.iter().enumerate() {
+                let units = exported(&loaded.summary, name, None);
+                let reached = units.iter().any(|unit| reach.has(file, *unit));
+                let mine = if n == 0 { harmless.as_slice() } else { &[] };
+                if reached && (mine.is_empty() || entered_besides(process, reach, (file, &units), name, mine)) {
+                    wrong.insert(*place);
+                }
             }
         }
     }
@@ -274,7 +319,7 @@ pub(crate) fn applied(rules: &BTreeSet<usize>, process: &Process, arch: Arch) ->
     for rule in rules.iter().filter_map(|place| RULES.get(*place)) {
         for loaded in process.files.iter().filter(|loaded| concerns(rule, loaded)) {
             if rule.cuts.iter().any(|(which, _)| !units(&loaded.summary, *which, arch).is_empty()) {
-                let proved = matches!(rule.holds, Holds::Unreached(_));
+                let proved = matches!(rule.holds, Holds::Unreached(_) | Holds::UnreachedBut(..));
                 told.insert(rule.name, Applied { name: rule.name, condition: rule.condition, proved });
             }
         }
@@ -308,7 +353,7 @@ impl Default for Assumptions {
 /// The rules to begin with.
 pub(crate) fn hopeful(assumptions: &Assumptions) -> BTreeSet<usize> {
     let holds = |rule: &Rule| match rule.holds {
-        Holds::Unreached(_) => true,
+        Holds::Unreached(_) | Holds::UnreachedBut(..) => true,
         Holds::Kernel(major, minor) => assumptions.kernel >= (major, minor),
         Holds::Environment => assumptions.environment,
     };

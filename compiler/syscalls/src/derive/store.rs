@@ -117,7 +117,10 @@ impl<'a> Store<'a> {
 
     /// Modules of iconv.
     pub fn character_sets(&self) -> Vec<String> {
-        let module = |path: &String| path.contains("/gconv/") && path.ends_with(".so");
+        let module = |path: &String| {
+            let place = path.rsplit_once("/gconv/").filter(|(_, name)| name.ends_with(".so") && !name.contains('/'));
+            place.is_some_and(|(directory, _)| self.directories.iter().any(|known| known == directory))
+        };
         self.tree.paths().into_iter().filter(module).collect()
     }
 }
