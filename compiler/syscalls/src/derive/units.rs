@@ -34,6 +34,8 @@ pub(crate) struct Piece {
     pub jumps_anywhere: bool,
     /// Whether it calls a computed address.
     pub calls_anywhere: bool,
+    /// Addresses behind ends of control, filling aside: functions begin there.
+    pub breaks: BTreeSet<u64>,
     /// Whether it has a return.
     pub returns: bool,
     /// The last instruction, filling aside, goes on: none does not, some the call that ends it or 0.
@@ -120,7 +122,8 @@ impl Pieces {
             u8::try_from((covered.saturating_mul(100)).checked_div(total).unwrap_or(0).min(100)).unwrap_or(0);
         if pieces.covered >= MOSTLY {
             for (start, end) in spans {
-                let piece = read(image, setting, start, end);
+                let mut piece = read(image, setting, start, end);
+                piece.breaks.clear();
                 pieces.all.insert(start, piece);
             }
             pieces.fill(image, setting, seeds);
@@ -234,7 +237,10 @@ impl Pieces {
                 let Some((_, range_end)) = within(&ranges, at) else { continue };
                 let next = anchors.range(at.saturating_add(1)..).next().copied().unwrap_or(u64::MAX).min(range_end);
                 let piece = read(image, setting, at, next);
+                // A jump leads into the middle of another unit, unless that looks like the start of a function.
                 let jumps: BTreeSet<u64> = piece.jumps.iter().map(|(_, to)| *to).collect();
+                let starts = |to: &u64| self.at(*to).is_some_and(|other| other.breaks.contains(to));
+                found.extend(jumps.iter().copied().filter(starts));
                 found.extend(named(&piece).map(|(to, _)| to).filter(|to| !jumps.contains(to)));
                 self.all.insert(at, piece);
             }
@@ -282,6 +288,7 @@ fn read(image: &Image, setting: &Setting, start: u64, end: u64) -> Piece {
     let size = usize::try_from(end.saturating_sub(start)).unwrap_or(0);
     let bytes = image.from(start).unwrap_or_default();
     let bytes = bytes.get(..size.min(bytes.len())).unwrap_or_default();
+    let mut broken = false;
     setting.sweep(bytes, start, &mut |insn: &Insn| {
         let inside = |to: u64| to >= start && to < end;
         match insn.flow {
@@ -302,6 +309,10 @@ fn read(image: &Image, setting: &Setting, start: u64, end: u64) -> Piece {
                 piece.touches.push((insn.at, touch));
             }
         }
+        if broken && !insn.padding {
+            piece.breaks.insert(insn.at);
+        }
+        broken = !insn.flow.goes_on() || broken && insn.padding;
         if !insn.padding {
             piece.falls = match insn.flow {
                 Flow::Call(to) => Some(Falls::Call(Some(to))),

@@ -81,8 +81,6 @@ fn nothing(raw: &Instruction) -> bool {
 
 fn flow(raw: &Instruction) -> Flow {
     match raw.flow_control() {
-        // Privileged: a trap for a program.
-        FlowControl::Next if raw.mnemonic() == Mnemonic::Hlt => Flow::Stop,
         FlowControl::Next => Flow::Next,
         FlowControl::UnconditionalBranch => Flow::Jump(raw.near_branch_target()),
         FlowControl::ConditionalBranch | FlowControl::XbeginXabortXend => match raw.op0_kind() {

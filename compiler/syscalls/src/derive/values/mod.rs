@@ -6,6 +6,7 @@
 
 pub(crate) mod aarch64;
 pub(crate) mod global;
+pub(crate) mod lanes;
 pub(crate) mod sites;
 pub(crate) mod solve;
 pub(crate) mod x86_64;
@@ -95,6 +96,8 @@ pub(crate) struct State {
     pub registers: Vec<Value>,
     /// By distance from the stack pointer at the entry.
     stack: BTreeMap<i64, Value>,
+    /// Vector registers of which something is known.
+    vectors: BTreeMap<u8, lanes::Lanes>,
 }
 
 impl State {
@@ -104,12 +107,12 @@ impl State {
         if let Some(place) = registers.get_mut(usize::from(stack)) {
             *place = one(Atom::Frame(0));
         }
-        State { registers, stack: BTreeMap::new() }
+        State { registers, stack: BTreeMap::new(), vectors: BTreeMap::new() }
     }
 
     /// Where nothing is known.
     pub fn unknown() -> Self {
-        State { registers: vec![None; 32], stack: BTreeMap::new() }
+        State { registers: vec![None; 32], stack: BTreeMap::new(), vectors: BTreeMap::new() }
     }
 
     /// A register.
@@ -122,6 +125,25 @@ impl State {
         if let Some(place) = self.registers.get_mut(usize::from(register)) {
             *place = value;
         }
+    }
+
+    /// A vector register.
+    pub fn lanes(&self, register: u8) -> lanes::Lanes {
+        self.vectors.get(&register).cloned().unwrap_or_default()
+    }
+
+    /// Sets a vector register.
+    pub fn set_lanes(&mut self, register: u8, value: lanes::Lanes) {
+        if value.iter().all(Option::is_none) {
+            self.vectors.remove(&register);
+        } else {
+            self.vectors.insert(register, value);
+        }
+    }
+
+    /// What a call leaves of the vector registers: nothing.
+    pub fn lose_vectors(&mut self) {
+        self.vectors.clear();
     }
 
     /// A word of the stack.
@@ -177,6 +199,18 @@ impl State {
             let both = join(mine, theirs);
             if both != *mine {
                 *mine = both;
+                changed = true;
+            }
+        }
+        let registers: Vec<u8> = self.vectors.keys().copied().collect();
+        for register in registers {
+            let (mine, theirs) = (self.lanes(register), other.lanes(register));
+            let mut both = lanes::Lanes::default();
+            for ((both, mine), theirs) in both.iter_mut().zip(&mine).zip(&theirs) {
+                *both = join(mine, theirs);
+            }
+            if both != mine {
+                self.set_lanes(register, both);
                 changed = true;
             }
         }

@@ -118,6 +118,8 @@ pub(crate) fn sites(work: &Work, summary: &mut Summary) {
         finder.direct();
         finder.through();
         finder.propagate();
+        finder.callbacks();
+        finder.propagate();
         finder.pointers();
         finder.asks();
         finder.found
@@ -363,6 +365,56 @@ impl Finder<'_> {
                     let value = event.state.translate(atom, abi.stack, if call { abi.pushed } else { 0 });
                     self.number(caller, event.at, &value);
                 }
+            }
+        }
+    }
+
+    /// Functions that want a number from behind a pointer and are handed out with it: musl's `__setxid` gives a
+    /// function and the record that it is to look at to whoever runs it on every thread.
+    fn callbacks(&mut self) {
+        let summary = self.context.summary;
+        let wanting: Vec<(u32, Vec<Atom>)> = self
+            .found
+            .wants
+            .iter()
+            .filter(|(_, wants)| wants.iter().all(|want| matches!(want, Atom::Behind(..))))
+            .map(|(unit, wants)| (*unit, wants.iter().copied().collect()))
+            .collect();
+        for (unit, wants) in wanting {
+            let Some(start) = summary.units.get(unit as usize).map(|unit| unit.start) else { continue };
+            let held = summary.slots.iter().any(|slot| slot.to == Held::Unit(unit));
+            let takers: BTreeSet<u32> = (0_u32..)
+                .zip(&summary.units)
+                .filter(|(_, other)| other.edges.contains(&Edge::Take(unit)))
+                .map(|(other, _)| other)
+                .collect();
+            if held || takers.is_empty() {
+                continue;
+            }
+            let mut given: Vec<(u32, u64, Value)> = Vec::new();
+            let mut givers = BTreeSet::new();
+            for taker in &takers {
+                let function = self.functions.of(*taker);
+                for event in self.solve(function).unwrap_or_default() {
+                    let Kind::Go(_, call) = event.kind else { continue };
+                    let arguments = self.context.abi.arguments;
+                    let is = |register: &u8| super::single(&event.state.get(*register)) == Some(Atom::Const(start));
+                    let Some(place) = arguments.iter().position(is) else { continue };
+                    // The record is the next argument.
+                    let Some(record) = arguments.get(place + 1) else { continue };
+                    let abi = self.context.abi;
+                    for want in &wants {
+                        let Atom::Behind(_, offset) = want else { continue };
+                        let behind = Atom::Behind(*record, *offset);
+                        let value = event.state.translate(behind, abi.stack, if call { abi.pushed } else { 0 });
+                        given.push((function, event.at, value));
+                        givers.insert(*taker);
+                    }
+                }
+            }
+            if givers == takers {
+                given.into_iter().for_each(|(function, at, value)| self.number(function, at, &value));
+                self.found.pointed.insert(unit);
             }
         }
     }

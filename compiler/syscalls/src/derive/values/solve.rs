@@ -281,13 +281,21 @@ impl<'a> Solver<'a> {
         let Some(mut state) = self.states.get(block).cloned().flatten() else { return };
         let (first, end) = self.blocks[block];
         let mut next: Vec<usize> = Vec::new();
+        let mut learnt: Option<(usize, State)> = None;
         for place in first..end {
             let Some(step) = self.steps.get(place) else { return };
             let (at, behind, flow) = (step.at, step.end, step.flow);
             let mut on = flow.goes_on();
             match flow {
                 Flow::Jump(to) => next.extend(self.block(to)),
-                Flow::Branch(to) => next.extend(self.block(to)),
+                Flow::Branch(to) => {
+                    if let Some(target) = self.block(to) {
+                        let mut there = state.clone();
+                        self.learn(place, true, &mut there);
+                        learnt = Some((target, there));
+                    }
+                    self.learn(place, false, &mut state);
+                }
                 Flow::JumpAnywhere => match self.tables.get(&at) {
                     Some(targets) if !targets.is_empty() => next.extend(targets),
                     _ => match &mut self.wild {
@@ -306,17 +314,29 @@ impl<'a> Solver<'a> {
                 next.extend(self.block(behind).or_else(|| self.block(self.behind(behind)?)));
             }
         }
-        for target in next {
+        let next = next.into_iter().map(|target| (target, state.clone()));
+        for (target, state) in next.chain(learnt) {
             let changed = match &mut self.states[target] {
                 Some(old) => old.join(&state),
                 none => {
-                    *none = Some(state.clone());
+                    *none = Some(state);
                     true
                 }
             };
             if changed {
                 todo.insert(target);
             }
+        }
+    }
+
+    /// What the branch at a step tells about the register that was compared just before it.
+    fn learn(&self, place: usize, taken: bool, state: &mut State) {
+        let Raw::X86(machine, list) = &self.raw else { return };
+        let Some(before) = place.checked_sub(1) else { return };
+        if let (Some(compare), Some(branch)) = (list.get(before), list.get(place))
+            && compare.next_ip() == branch.ip()
+        {
+            machine.learn(compare, branch, taken, state);
         }
     }
 
@@ -333,6 +353,7 @@ impl<'a> Solver<'a> {
         match step.flow {
             Flow::Call(_) | Flow::CallThrough(_) | Flow::CallAnywhere => {
                 state.escape(abi.arguments);
+                state.lose_vectors();
                 abi.lost.iter().for_each(|register| state.put(*register, None));
                 return;
             }

@@ -3,7 +3,7 @@
 use formats::elf::image::Image;
 use iced_x86::{Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
 
-use super::{State, Value, add, join, map, map2, one, set, single};
+use super::{State, Value, add, join, lanes, map, map2, one, set, single};
 use crate::derive::code::x86_64::fixed_place;
 use crate::derive::summary::Atom;
 
@@ -266,8 +266,39 @@ impl<'a> Machine<'a> {
                 let value = join(&a(state), &b(state));
                 Self::result(raw, state, value);
             }
-            _ => self.other(raw, state),
+            _ => {
+                let source = if raw.op_count() == 2 && raw.op1_kind() == OpKind::Register { b(state) } else { None };
+                let stack = Self::base(raw, state).and_then(|(base, offset)| match single(&base) {
+                    Some(Atom::Frame(at)) => Some(at.wrapping_add(offset)),
+                    _ => None,
+                });
+                if !lanes::apply(raw, state, &source, stack) {
+                    self.other(raw, state);
+                }
+            }
         }
+    }
+
+    /// What a register is where a branch is taken, or not: it was just compared with a number.
+    pub fn learn(&self, compare: &Instruction, branch: &Instruction, taken: bool, state: &mut State) {
+        let equal = match branch.mnemonic() {
+            Mnemonic::Je => taken,
+            Mnemonic::Jne => !taken,
+            _ => false,
+        };
+        if !equal || compare.op0_kind() != OpKind::Register || compare.op0_register().size() < 4 {
+            return;
+        }
+        let Some(register) = general(compare.op0_register()) else { return };
+        let same = compare.op1_kind() == OpKind::Register && compare.op1_register() == compare.op0_register();
+        let number = match compare.mnemonic() {
+            Mnemonic::Test if same => 0,
+            Mnemonic::Cmp if compare.op1_kind() != OpKind::Register && compare.op1_kind() != OpKind::Memory => {
+                compare.immediate(1) & mask(compare.op0_register().size())
+            }
+            _ => return,
+        };
+        state.put(register, one(Atom::Const(number)));
     }
 
     /// Anything else: what it writes is unknown.
