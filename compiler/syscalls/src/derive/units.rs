@@ -237,13 +237,13 @@ impl Pieces {
                 let Some((_, range_end)) = within(&ranges, at) else { continue };
                 let next = anchors.range(at.saturating_add(1)..).next().copied().unwrap_or(u64::MAX).min(range_end);
                 let piece = read(image, setting, at, next);
-                // A jump leads into the middle of another unit, unless that looks like the start of a function.
                 let jumps: BTreeSet<u64> = piece.jumps.iter().map(|(_, to)| *to).collect();
-                let starts = |to: &u64| self.at(*to).is_some_and(|other| other.breaks.contains(to));
-                found.extend(jumps.iter().copied().filter(starts));
                 found.extend(named(&piece).map(|(to, _)| to).filter(|to| !jumps.contains(to)));
                 self.all.insert(at, piece);
             }
+            // A jump leads into the middle of another unit, unless that looks like the start of a function.
+            let starts = |to: &u64| self.at(*to).is_some_and(|other| other.breaks.contains(to));
+            found.extend(self.all.values().flat_map(|piece| &piece.jumps).map(|(_, to)| *to).filter(starts));
             found.retain(|at| !anchors.contains(at) && within(&ranges, *at).is_some());
             anchors.extend(&found);
             fresh = found;
@@ -312,7 +312,8 @@ fn read(image: &Image, setting: &Setting, start: u64, end: u64) -> Piece {
         if broken && !insn.padding {
             piece.breaks.insert(insn.at);
         }
-        broken = !insn.flow.goes_on() || broken && insn.padding;
+        let ended = matches!(insn.flow, Flow::Call(to) if setting.ended.contains(&to));
+        broken = ended || !insn.flow.goes_on() || broken && insn.padding;
         if !insn.padding {
             piece.falls = match insn.flow {
                 Flow::Call(to) => Some(Falls::Call(Some(to))),

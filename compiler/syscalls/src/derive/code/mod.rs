@@ -87,12 +87,14 @@ pub(crate) enum Touch {
 }
 
 /// What the decoders must know of the file.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Setting {
     /// Architecture.
     pub arch: Arch,
     /// The loaded addresses, where they are fixed at link time: then a plain number may be an address.
     pub fixed: Option<(u64, u64)>,
+    /// Addresses of functions that never return, as far as their names say so.
+    pub ended: std::collections::BTreeSet<u64>,
 }
 
 impl Setting {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use formats::elf::relocations::Target;
 
 use super::data::shared_object;
+use super::returning::returning;
 use super::{Work, tables};
 use crate::derive::code::{self, Touch};
 use crate::derive::summary::{Edge, Summary};
@@ -51,39 +52,6 @@ impl Work<'_> {
         }
         summary.unit_at(next)
     }
-}
-
-/// Units that may return to their caller: all others end what calls them.
-pub(crate) fn returning(work: &Work, summary: &Summary) -> BTreeSet<u32> {
-    let pieces: Vec<&Piece> = work.pieces.all.values().collect();
-    let mut known: BTreeSet<u32> = BTreeSet::new();
-    let mut behind: std::collections::BTreeMap<u32, Vec<u32>> = Default::default();
-    let mut todo = Vec::new();
-    for (unit, piece) in (0_u32..).zip(&pieces) {
-        let leaves = piece.returns
-            || piece.jumps_anywhere
-            || piece.through.iter().any(|(_, _, call)| !call)
-            || piece.jumps.iter().any(|(_, to)| !matches!(work.place(summary, *to), Some(Place::Unit(_))));
-        if leaves {
-            todo.push(unit);
-        }
-        for (_, to) in &piece.jumps {
-            if let Some(Place::Unit(to)) = work.place(summary, *to) {
-                behind.entry(to).or_default().push(unit);
-            }
-        }
-        if piece.falls == Some(Falls::On)
-            && let Some(next) = work.next_unit(summary, piece)
-        {
-            behind.entry(next).or_default().push(unit);
-        }
-    }
-    while let Some(unit) = todo.pop() {
-        if known.insert(unit) {
-            todo.extend(behind.get(&unit).into_iter().flatten());
-        }
-    }
-    known
 }
 
 /// Whether control may go from the end of a piece to what follows.

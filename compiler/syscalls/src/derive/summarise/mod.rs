@@ -3,6 +3,7 @@
 mod data;
 pub(crate) mod edges;
 mod handlers;
+pub(crate) mod returning;
 pub(crate) mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,18 +61,24 @@ pub fn summarise(bytes: &[u8], arch: Arch) -> Result<Summary, Error> {
     let fixed = image.kind == 2;
     let low = image.segments.iter().map(|s| s.address).min().unwrap_or(0);
     let high = image.segments.iter().map(|s| s.address.saturating_add(s.memory)).max().unwrap_or(0);
-    let setting = Setting { arch, fixed: fixed.then_some((low.max(1), high)) };
+    let symbols = image.symbols()?;
+    let ends = |s: &&Symbol| s.defined && std::str::from_utf8(s.name).is_ok_and(returning::never_returns);
+    let setting = Setting {
+        arch,
+        fixed: fixed.then_some((low.max(1), high)),
+        ended: symbols.iter().filter(ends).map(|s| s.value).collect(),
+    };
     let mut work = Work {
         image: &image,
         setting,
         frames: image.frames(),
-        symbols: image.symbols()?,
+        symbols,
         relocations: image.relocations()?,
         pieces: Pieces::default(),
     };
     let statics = image.static_symbols();
     let seeds = seeds(&work, &statics);
-    work.pieces = Pieces::find(&image, &setting, &work.frames, &seeds);
+    work.pieces = Pieces::find(&image, &work.setting, &work.frames, &seeds);
     let directories = |list: Option<Vec<u8>>| -> Vec<String> {
         list.map(|list| list.split(|b| *b == b':').filter(|d| !d.is_empty()).map(text).collect()).unwrap_or_default()
     };

@@ -94,8 +94,8 @@ pub(crate) fn add(value: &Value, number: i64) -> Value {
 pub(crate) struct State {
     /// By number; aarch64's stack pointer is 31.
     pub registers: Vec<Value>,
-    /// By distance from the stack pointer at the entry.
-    stack: BTreeMap<i64, Value>,
+    /// By distance from the stack pointer at the entry: value and bytes.
+    stack: BTreeMap<i64, (Value, i64)>,
     /// Vector registers of which something is known.
     vectors: BTreeMap<u8, lanes::Lanes>,
 }
@@ -149,7 +149,7 @@ impl State {
     /// A word of the stack.
     pub fn word(&self, at: i64) -> Value {
         match self.stack.get(&at) {
-            Some(value) => value.clone(),
+            Some((value, _)) => value.clone(),
             None if at >= 0 => one(Atom::Stack(at)),
             None => None,
         }
@@ -157,22 +157,22 @@ impl State {
 
     /// Writes `size` bytes of the stack.
     pub fn write(&mut self, at: i64, size: i64, value: Value) {
-        let hit: Vec<i64> =
-            self.stack.range(at.saturating_sub(7)..at.saturating_add(size)).map(|(at, _)| *at).collect();
+        let near = self.stack.range(at.saturating_sub(7)..at.saturating_add(size));
+        let hit: Vec<i64> = near.filter(|(other, (_, wide))| **other + wide > at).map(|(other, _)| *other).collect();
         for other in hit {
             self.forget(other);
         }
         if at >= 0 || self.stack.len() < MOST_WORDS {
-            self.stack.insert(at, value);
+            self.stack.insert(at, (value, size.clamp(1, 8)));
         }
         if size > 8 && at + 8 >= 0 {
-            (at + 8..at + size).step_by(8).for_each(|at| _ = self.stack.insert(at, None));
+            (at + 8..at + size).step_by(8).for_each(|at| _ = self.stack.insert(at, (None, 8)));
         }
     }
 
     fn forget(&mut self, at: i64) {
         if at >= 0 {
-            self.stack.insert(at, None);
+            self.stack.insert(at, (None, 8));
         } else {
             self.stack.remove(&at);
         }
@@ -220,7 +220,10 @@ impl State {
             if both != self.word(at) {
                 match both {
                     None => self.forget(at),
-                    some => _ = self.stack.insert(at, some),
+                    some => {
+                        let wide = self.stack.get(&at).or(other.stack.get(&at)).map_or(8, |(_, wide)| *wide);
+                        self.stack.insert(at, (some, wide));
+                    }
                 }
                 changed = true;
             }

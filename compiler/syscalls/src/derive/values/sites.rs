@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::solve::{Context, Event, Kind};
 use super::{Value, global};
 use crate::derive::summarise::Work;
-use crate::derive::summarise::edges::{Place, returning};
+use crate::derive::summarise::edges::Place;
+use crate::derive::summarise::returning::returning;
 use crate::derive::summarise::tables;
 use crate::derive::summary::{Ask, Atom, Edge, Held, Named, Open, Site, Summary, Why, abi};
 

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use iced_x86::{Decoder, DecoderOptions, Instruction, OpKind};
+use plan::calls;
 use plan::platform::Arch;
 
 use super::{State, Value, aarch64, x86_64};
 use crate::derive::code::{self, Flow};
 use crate::derive::summarise::Work;
 use crate::derive::summarise::edges::Place;
+use crate::derive::summarise::returning::never_returns;
 use crate::derive::summarise::tables;
 use crate::derive::summary::{Abi, Atom, Held, Summary};
 
@@ -66,31 +68,6 @@ enum Raw<'a> {
     Arm(Vec<u32>),
 }
 
-/// Functions of other files that never return (ISO C, POSIX, LSB): what follows their calls is not reached.
-fn ends(name: &str) -> bool {
-    matches!(
-        name,
-        "abort"
-            | "exit"
-            | "_exit"
-            | "_Exit"
-            | "quick_exit"
-            | "__assert_fail"
-            | "__stack_chk_fail"
-            | "__chk_fail"
-            | "__fortify_fail"
-            | "longjmp"
-            | "siglongjmp"
-            | "__longjmp_chk"
-            | "pthread_exit"
-            | "_Unwind_Resume"
-            | "__cxa_throw"
-            | "__cxa_rethrow"
-            | "err"
-            | "errx"
-    )
-}
-
 impl Context<'_> {
     /// Whether a call of this target comes back.
     fn comes_back(&self, flow: Flow) -> bool {
@@ -103,7 +80,7 @@ impl Context<'_> {
             Some(Place::Unit(unit)) => self.returning.contains(&unit),
             Some(Place::Slot(slot)) => match self.summary.slots.get(slot as usize).map(|slot| slot.to) {
                 Some(Held::Import(import)) => {
-                    !self.summary.imports.get(import as usize).is_some_and(|import| ends(&import.name))
+                    !self.summary.imports.get(import as usize).is_some_and(|import| never_returns(&import.name))
                 }
                 _ => true,
             },
@@ -340,6 +317,14 @@ impl<'a> Solver<'a> {
         }
     }
 
+    /// Whether the system call at hand ends the thread or the process.
+    fn exits(&self, state: &State) -> bool {
+        let arch = self.context.work.setting.arch;
+        let ends = |name| calls::number(arch, name).map(|number| Atom::Const(u64::from(number)));
+        let number = super::single(&state.get(self.context.abi.number));
+        number.is_some() && (number == ends("exit") || number == ends("exit_group"))
+    }
+
     /// Where control runs on behind the end of a unit.
     fn behind(&self, end: u64) -> Option<u64> {
         let piece = self.context.work.pieces.at(end.checked_sub(1)?)?;
@@ -441,13 +426,16 @@ impl<'a> Solver<'a> {
                 for kind in self.kinds(place, flow, &state) {
                     events.push(Event { at, kind, state: state.clone() });
                 }
+                let before = state.clone();
                 self.execute(place, &mut state);
                 let calls = matches!(flow, Flow::Call(_) | Flow::CallThrough(_) | Flow::CallAnywhere);
+                let exits = flow == Flow::Syscall && self.exits(&before);
                 let on = flow.goes_on() && (!calls || self.context.comes_back(flow));
                 if !on {
                     break;
                 }
                 if place + 1 == end
+                    && !exits
                     && self.block(behind).is_none()
                     && let Some(to) = self.behind(behind)
                     && self.block(to).is_none()
