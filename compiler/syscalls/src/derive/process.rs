@@ -143,9 +143,7 @@ impl Loading<'_, '_> {
         let Some(place) = self.add(path, true, because) else { return };
         if place < before {
             // It is there already; by its handle any of its names may be asked for nonetheless.
-            if let Some(loaded) = self.run.process.file(place).cloned() {
-                self.run.reach.root_exports(place, &loaded, "name of a file that is loaded by its name");
-            }
+            self.run.reach.root_exports(&self.run.process, place, "name of a file that is loaded by its name");
             return;
         }
         self.needed(place);
@@ -153,9 +151,7 @@ impl Loading<'_, '_> {
         for file in before..self.count() {
             self.start(file);
         }
-        if let Some(loaded) = self.run.process.file(place).cloned() {
-            self.run.reach.root_exports(place, &loaded, "name of a file that is loaded by its name");
-        }
+        self.run.reach.root_exports(&self.run.process, place, "name of a file that is loaded by its name");
     }
 
     /// What the loader does with a file.
@@ -214,9 +210,7 @@ impl Loading<'_, '_> {
             let unknown = |((file, _), what): (&(u32, u32), &BTreeSet<&str>)| *file == 0 && what.contains("dlsym");
             if !exported && self.run.reach.asking.iter().any(unknown) {
                 exported = true;
-                if let Some(loaded) = self.run.process.file(0).cloned() {
-                    self.run.reach.root_exports(0, &loaded, "name that the program may ask dlsym for");
-                }
+                self.run.reach.root_exports(&self.run.process, 0, "name that the program may ask dlsym for");
             }
             for (file, name) in self.names_of_files() {
                 if opened.insert((name.clone(), file)) {

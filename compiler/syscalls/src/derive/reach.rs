@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::link::{Loaded, Process};
+use super::link::Process;
 use super::summary::{Ask, Atom, Edge, Held, Import, Named, Unit, Why};
 
 /// A piece of code or data of a file.
@@ -121,6 +121,17 @@ impl Reach {
         }
     }
 
+    /// Begins at a unit that is called with arguments that nobody knows.
+    pub fn root_unknown(&mut self, process: &Process, file: u32, unit: u32, why: &'static str) {
+        if let Some(known) = unit_of(process, file, unit)
+            && !known.wants.is_empty()
+            && !known.pointed
+        {
+            self.open.insert(Spot { node: Node::Unit(file, unit), at: known.start }, Why::Pointer);
+        }
+        self.root_unit(file, unit, why);
+    }
+
     /// Begins at a unit.
     pub fn root_unit(&mut self, file: u32, unit: u32, why: &'static str) {
         self.mark(Node::Unit(file, unit), Parent::Root(why));
@@ -152,7 +163,7 @@ impl Reach {
     pub fn root_name(&mut self, process: &Process, name: &str, version: Option<&str>, why: &'static str) {
         for target in process.lookup(None, name, version) {
             match target.named {
-                Named::Unit(unit) | Named::Resolver(unit) => self.root_unit(target.file, unit, why),
+                Named::Unit(unit) | Named::Resolver(unit) => self.root_unknown(process, target.file, unit, why),
                 Named::Object(object) => self.root_object(target.file, object, why),
                 Named::Nothing => {}
             }
@@ -160,10 +171,11 @@ impl Reach {
     }
 
     /// Begins at whatever a file exports.
-    pub fn root_exports(&mut self, file: u32, loaded: &Loaded, why: &'static str) {
+    pub fn root_exports(&mut self, process: &Process, file: u32, why: &'static str) {
+        let Some(loaded) = process.file(file) else { return };
         for export in &loaded.summary.exports {
             match export.to {
-                Named::Unit(unit) | Named::Resolver(unit) => self.root_unit(file, unit, why),
+                Named::Unit(unit) | Named::Resolver(unit) => self.root_unknown(process, file, unit, why),
                 Named::Object(object) => self.root_object(file, object, why),
                 Named::Nothing => {}
             }

@@ -32,6 +32,13 @@ impl Global {
         found
     }
 
+    /// The number in a static variable that nothing writes and of which nobody has the address: Go keeps a few
+    /// numbers of calls in such. In C a larger thing around it might be written, so this holds for Go only.
+    pub fn never_written(&self, context: &Context, at: u64) -> Option<u64> {
+        let quiet = !self.stores.contains_key(&at) && !self.taken.contains(&at);
+        (context.summary.traits.go && quiet).then(|| context.work.image.number(at, 8)).flatten()
+    }
+
     /// The units that store an argument of their own in the word at `at`, and the register it came in. None when
     /// anything else may be stored there: its address is taken, or other values are.
     pub fn stored(&self, context: &Context, members: &dyn Fn(u32) -> Vec<u32>, at: u64) -> Option<Vec<(u32, u8)>> {

@@ -253,7 +253,11 @@ impl Finder<'_> {
                     }
                     None => self.open(at, Why::Computed),
                 },
-                Atom::Word(_) | Atom::Frame(_) => self.open(at, Why::Computed),
+                Atom::Word(word) => match self.global.never_written(self.context, word) {
+                    Some(number) => self.number(function, at, &super::one(Atom::Const(number))),
+                    None => self.open(at, Why::Computed),
+                },
+                Atom::Frame(_) => self.open(at, Why::Computed),
             }
         }
     }

@@ -244,7 +244,11 @@ impl<'a> Solver<'a> {
             if unseen == self.blocks.len() {
                 return Some(());
             }
-            self.states[unseen] = Some(self.wild.clone().unwrap_or_else(State::unknown));
+            // In Go all functions count as entered: the linker keeps only those.
+            let at = self.steps.get(self.blocks[unseen].0).map_or(0, |step| step.at);
+            let function = self.context.summary.traits.go && self.context.work.pieces.all.contains_key(&at);
+            let entry = function.then(|| State::entry(self.context.abi.stack));
+            self.states[unseen] = entry.or_else(|| self.wild.clone()).or_else(|| Some(State::unknown()));
             // Filling before the next jump's target is never executed.
             let (first, end) = self.blocks[unseen];
             if !self.steps.get(first..end).is_some_and(|steps| steps.iter().all(|step| step.padding)) {
