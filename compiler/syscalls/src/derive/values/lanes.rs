@@ -19,17 +19,31 @@ fn halves(value: &Value) -> (Value, Value) {
     if constants.is_some() { (constants, map(value, |x| x >> 32)) } else { (value.clone(), None) }
 }
 
+/// Where a memory operand lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// On the own stack.
+    Stack(i64),
+    /// At a fixed address.
+    Fixed(u64),
+    /// Anywhere, or there is none.
+    Other,
+}
+
 /// Executes an instruction that only concerns vectors and the stack. False when it is none that is known here.
-/// `source` is the value of the second operand, where that is a general register or memory; `stack` the place of a
-/// memory operand on the stack.
-pub(crate) fn apply(raw: &Instruction, state: &mut State, source: &Value, stack: Option<i64>) -> bool {
+/// `source` is the value of the second operand, where that is a general register; `place` that of a memory operand.
+pub(crate) fn apply(raw: &Instruction, state: &mut State, source: &Value, place: Place) -> bool {
+    let stack = if let Place::Stack(at) = place { Some(at) } else { None };
     let zero = || one(Atom::Const(0));
     let from = |state: &State| -> Option<Lanes> {
         if raw.op1_kind() == OpKind::Register {
             return Some(state.lanes(vector(raw.op1_register())?));
         }
-        let at = stack?;
-        Some([0, 4, 8, 12].map(|lane| state.word(at + lane)))
+        match place {
+            Place::Stack(at) => Some([0, 4, 8, 12].map(|lane| state.word(at + lane))),
+            Place::Fixed(at) => Some([0, 4, 8, 12].map(|lane| one(Atom::Word(at.wrapping_add(lane))))),
+            Place::Other => None,
+        }
     };
     let to = if raw.op0_kind() == OpKind::Register { vector(raw.op0_register()) } else { None };
     let store = |state: &mut State, lanes: &Lanes, count: i64| {

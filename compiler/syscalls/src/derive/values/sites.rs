@@ -255,7 +255,15 @@ impl Finder<'_> {
                 },
                 Atom::Word(word) => match self.global.never_written(self.context, word) {
                     Some(number) => self.number(function, at, &super::one(Atom::Const(number))),
-                    None => self.open(at, Why::Computed),
+                    None => match self.stored(word).filter(|_| self.context.summary.traits.go) {
+                        Some(stores) => {
+                            for (unit, register) in stores {
+                                let function = self.functions.of(unit);
+                                self.want(function, Atom::Register(register));
+                            }
+                        }
+                        None => self.open(at, Why::Computed),
+                    },
                 },
                 Atom::Frame(_) => self.open(at, Why::Computed),
             }

@@ -284,7 +284,7 @@ impl<'a> Solver<'a> {
                         none => *none = Some(state.clone()),
                     },
                 },
-                Flow::Call(_) | Flow::CallThrough(_) | Flow::CallAnywhere => on = self.context.comes_back(flow),
+                Flow::Call(_) | Flow::CallThrough(_) | Flow::CallAnywhere => on = self.comes_back(place),
                 _ => {}
             }
             self.execute(place, &mut state);
@@ -319,6 +319,20 @@ impl<'a> Solver<'a> {
         {
             machine.learn(compare, branch, taken, state);
         }
+    }
+
+    /// Whether the call at a step comes back. Go's `morestack` has no return of its own, and is left on another
+    /// stack; what follows its call loads the arguments again and jumps to the start of the function.
+    fn comes_back(&self, place: usize) -> bool {
+        let Some(step) = self.steps.get(place) else { return true };
+        if self.context.comes_back(step.flow) {
+            return true;
+        }
+        let next = |step: &&Step| step.flow == Flow::Next;
+        let behind = self.steps.get(place + 1..).unwrap_or_default();
+        let loads = behind.iter().take(16).take_while(next).count();
+        let again = |step: &Step| matches!(step.flow, Flow::Jump(to) if self.context.work.pieces.all.contains_key(&to));
+        self.context.summary.traits.go && behind.get(loads).is_some_and(again)
     }
 
     /// Whether the system call at hand ends the thread or the process.
@@ -434,7 +448,7 @@ impl<'a> Solver<'a> {
                 self.execute(place, &mut state);
                 let calls = matches!(flow, Flow::Call(_) | Flow::CallThrough(_) | Flow::CallAnywhere);
                 let exits = flow == Flow::Syscall && self.exits(&before);
-                let on = flow.goes_on() && (!calls || self.context.comes_back(flow));
+                let on = flow.goes_on() && (!calls || self.comes_back(place));
                 if !on {
                     break;
                 }

@@ -268,11 +268,11 @@ impl<'a> Machine<'a> {
             }
             _ => {
                 let source = if raw.op_count() == 2 && raw.op1_kind() == OpKind::Register { b(state) } else { None };
-                let stack = Self::base(raw, state).and_then(|(base, offset)| match single(&base) {
-                    Some(Atom::Frame(at)) => Some(at.wrapping_add(offset)),
-                    _ => None,
-                });
-                if !lanes::apply(raw, state, &source, stack) {
+                let place = match Self::base(raw, state).map(|(base, offset)| (single(&base), offset)) {
+                    Some((Some(Atom::Frame(at)), offset)) => lanes::Place::Stack(at.wrapping_add(offset)),
+                    _ => fixed_place(raw).map_or(lanes::Place::Other, lanes::Place::Fixed),
+                };
+                if !lanes::apply(raw, state, &source, place) {
                     self.other(raw, state);
                 }
             }
