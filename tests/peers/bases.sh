@@ -1,6 +1,7 @@
 # Bases from the Debian archive: an essential system with nginx and the CA bundle, as plain tar files.
 
 prepare_bases() {
+    make_base bookworm nginx-light,redis-server,memcached,lighttpd,haproxy servers
     make_base bookworm nginx-light,ca-certificates
     make_base trixie nginx-light,ca-certificates
 }
@@ -15,7 +16,7 @@ debian_mirror() {
 
 # A bookworm host makes a trixie base as well: its archive keyring holds trixie's keys.
 make_base() {
-    local suite=$1 include=$2 tar=$1-nginx.tar mirror
+    local suite=$1 include=$2 tar=$1-${3-nginx}.tar mirror
     if made "$tar" "$suite" "$include"; then return; fi
     mirror=$(debian_mirror)
     note "  making $tar"

@@ -2,96 +2,17 @@
 //!
 //!     cargo run --release -p k8orc-syscalls --example derive -- ROOT PROGRAM… [--names] [--plugin PATH] [--arch NAME]
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
+
+#[path = "../tests/common/tree.rs"]
+mod tree;
 
 use plan::platform::Arch;
 use syscalls::derive::rules::Assumptions;
-use syscalls::derive::store::Cache;
-use syscalls::derive::tree::Tree;
+use syscalls::derive::store::MemoryCache;
 use syscalls::derive::{Request, derive};
-
-/// A directory as a tree: links are followed inside it.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn follow(&self, path: &str) -> Option<PathBuf> {
-        let mut todo: Vec<String> = path.split('/').rev().filter(|n| !n.is_empty()).map(str::to_owned).collect();
-        let mut done = PathBuf::new();
-        let mut links = 0;
-        while let Some(name) = todo.pop() {
-            if name == "." {
-                continue;
-            }
-            if name == ".." {
-                done.pop();
-                continue;
-            }
-            let next = done.join(&name);
-            match std::fs::read_link(self.0.join(&next)) {
-                Ok(target) => {
-                    links += 1;
-                    if links > 40 {
-                        return None;
-                    }
-                    let target = target.to_string_lossy().into_owned();
-                    if target.starts_with('/') {
-                        done = PathBuf::new();
-                    }
-                    todo.extend(target.split('/').rev().filter(|n| !n.is_empty()).map(str::to_owned));
-                }
-                Err(_) => done = next,
-            }
-        }
-        Some(done)
-    }
-}
-
-impl Tree for Directory {
-    fn read(&self, path: &str) -> Option<Vec<u8>> {
-        std::fs::read(self.0.join(self.follow(path)?)).ok()
-    }
-
-    fn resolve(&self, path: &str) -> Option<String> {
-        let path = self.follow(path)?;
-        self.0.join(&path).metadata().ok()?;
-        Some(format!("/{}", path.display()))
-    }
-
-    fn paths(&self) -> Vec<String> {
-        let (mut todo, mut found) = (vec![self.0.clone()], Vec::new());
-        while let Some(directory) = todo.pop() {
-            for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
-                match entry.file_type() {
-                    Ok(kind) if kind.is_dir() => todo.push(entry.path()),
-                    Ok(kind) if kind.is_file() => {
-                        let path = entry.path();
-                        let inside = path.strip_prefix(&self.0).unwrap_or(Path::new(""));
-                        found.push(format!("/{}", inside.display()));
-                    }
-                    _ => {}
-                }
-            }
-        }
-        found.sort();
-        found
-    }
-}
-
-/// Summaries in memory.
-#[derive(Default)]
-struct Memory(BTreeMap<String, Vec<u8>>);
-
-impl Cache for Memory {
-    fn get(&mut self, key: &str) -> Option<Vec<u8>> {
-        self.0.get(key).cloned()
-    }
-
-    fn put(&mut self, key: &str, bytes: &[u8]) {
-        self.0.insert(key.to_owned(), bytes.to_owned());
-    }
-}
+use tree::Directory;
 
 /// Allowed in every profile, and not counted when results are compared.
 const ALWAYS: &[&str] =
@@ -115,7 +36,7 @@ fn main() {
         }
     }
     let tree = Directory(PathBuf::from(root));
-    let mut cache = Memory::default();
+    let mut cache = MemoryCache::default();
     let start = Instant::now();
     if map {
         for (path, functions) in syscalls::derive::functions(&tree, &request, &mut cache) {
@@ -176,7 +97,7 @@ fn main() {
     for cause in derivation.files.iter().filter(modules) {
         println!("FILE {} {:?}", cause.path, cause.because);
     }
-    let kept: usize = cache.0.values().map(Vec::len).sum();
+    let kept = cache.size();
     println!(
         "{} calls ({} besides those that are always allowed), {} widenings, {} files; cold {cold:.0?}, warm {warm:.0?}, summaries {} KB",
         derivation.calls.len(),

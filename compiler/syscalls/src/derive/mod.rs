@@ -5,7 +5,9 @@
 //! code and data that it can reach. A call is in the result when a reachable function can make it; the way there
 //! is its witness. What is not understood widens, and is never left out.
 
+pub mod classes;
 pub(crate) mod code;
+pub mod diagnostics;
 pub(crate) mod link;
 pub(crate) mod process;
 pub(crate) mod reach;

@@ -30,6 +30,27 @@ impl Cache for NoCache {
     fn put(&mut self, _key: &str, _bytes: &[u8]) {}
 }
 
+/// Keeps summaries in memory.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryCache(BTreeMap<String, Vec<u8>>);
+
+impl MemoryCache {
+    /// Bytes that are kept.
+    pub fn size(&self) -> usize {
+        self.0.values().map(Vec::len).sum()
+    }
+}
+
+impl Cache for MemoryCache {
+    fn get(&mut self, key: &str) -> Option<Vec<u8>> {
+        self.0.get(key).cloned()
+    }
+
+    fn put(&mut self, key: &str, bytes: &[u8]) {
+        self.0.insert(key.to_owned(), bytes.to_owned());
+    }
+}
+
 /// Largest file that is looked into, in bytes: a gibibyte.
 const LARGEST: usize = 1 << 30;
 

@@ -7,6 +7,7 @@
 pub(crate) mod aarch64;
 pub(crate) mod global;
 pub(crate) mod lanes;
+pub(crate) mod pointers;
 pub(crate) mod sites;
 pub(crate) mod solve;
 pub(crate) mod x86_64;

@@ -8,7 +8,7 @@ use crate::derive::summarise::Work;
 use crate::derive::summarise::edges::Place;
 use crate::derive::summarise::returning::returning;
 use crate::derive::summarise::tables;
-use crate::derive::summary::{Ask, Atom, Edge, Held, Named, Open, Site, Summary, Why, abi};
+use crate::derive::summary::{Ask, Atom, Edge, Held, Open, Site, Summary, Why, abi};
 
 /// Imports of which the arguments matter: makers of system calls, and loaders of code.
 pub(crate) const ASKED: &[&str] = &["syscall", "dlopen", "dlmopen", "dlsym", "dlvsym"];
@@ -17,7 +17,7 @@ pub(crate) const ASKED: &[&str] = &["syscall", "dlopen", "dlmopen", "dlsym", "dl
 const HIGHEST: u64 = 0xffff;
 
 /// Units that jump into each other's middle are one function.
-struct Functions {
+pub(super) struct Functions {
     /// The function of each unit: its lowest unit.
     of: Vec<u32>,
     members: BTreeMap<u32, Vec<u32>>,
@@ -61,32 +61,32 @@ impl Functions {
         Functions { of, members }
     }
 
-    fn of(&self, unit: u32) -> u32 {
+    pub(super) fn of(&self, unit: u32) -> u32 {
         self.of.get(unit as usize).copied().unwrap_or(unit)
     }
 
-    fn members(&self, function: u32) -> &[u32] {
+    pub(super) fn members(&self, function: u32) -> &[u32] {
         self.members.get(&function).map(Vec::as_slice).unwrap_or_default()
     }
 }
 
 /// What was found, before it is put into the summary.
 #[derive(Default)]
-struct Found {
-    sites: BTreeMap<u32, BTreeMap<u64, BTreeSet<u32>>>,
+pub(super) struct Found {
+    pub(super) sites: BTreeMap<u32, BTreeMap<u64, BTreeSet<u32>>>,
     open: BTreeSet<(u32, Open)>,
-    wants: BTreeMap<u32, BTreeSet<Atom>>,
-    pointed: BTreeSet<u32>,
+    pub(super) wants: BTreeMap<u32, BTreeSet<Atom>>,
+    pub(super) pointed: BTreeSet<u32>,
     asks: Vec<Ask>,
 }
 
-struct Finder<'a> {
-    context: &'a Context<'a>,
-    functions: Functions,
+pub(super) struct Finder<'a> {
+    pub(super) context: &'a Context<'a>,
+    pub(super) functions: Functions,
     /// Functions that go to a function, by a call, a jump or running on.
     callers: BTreeMap<u32, BTreeSet<u32>>,
     solved: BTreeMap<u32, Option<Vec<Event>>>,
-    found: Found,
+    pub(super) found: Found,
     todo: Vec<(u32, Atom)>,
     done: BTreeSet<(u32, Atom)>,
     global: global::Global,
@@ -208,7 +208,7 @@ fn callers(work: &Work, summary: &Summary, functions: &Functions) -> BTreeMap<u3
 }
 
 impl Finder<'_> {
-    fn solve(&mut self, function: u32) -> Option<Vec<Event>> {
+    pub(super) fn solve(&mut self, function: u32) -> Option<Vec<Event>> {
         if let Some(known) = self.solved.get(&function) {
             return known.clone();
         }
@@ -217,7 +217,7 @@ impl Finder<'_> {
         events
     }
 
-    fn unit_at(&self, at: u64) -> u32 {
+    pub(super) fn unit_at(&self, at: u64) -> u32 {
         self.context.summary.unit_at(at).unwrap_or(u32::MAX)
     }
 
@@ -227,7 +227,7 @@ impl Finder<'_> {
     }
 
     /// Sorts the atoms of a number: constants are calls at `at`, what the caller knows is asked of the callers.
-    fn number(&mut self, function: u32, at: u64, value: &Value) {
+    pub(super) fn number(&mut self, function: u32, at: u64, value: &Value) {
         let Some(atoms) = value else { return self.open(at, Why::Computed) };
         for atom in atoms.iter() {
             match *atom {
@@ -377,98 +377,6 @@ impl Finder<'_> {
                     let abi = self.context.abi;
                     let value = event.state.translate(atom, abi.stack, if call { abi.pushed } else { 0 });
                     self.number(caller, event.at, &value);
-                }
-            }
-        }
-    }
-
-    /// Functions that want a number from behind a pointer and are handed out with it: musl's `__setxid` gives a
-    /// function and the record that it is to look at to whoever runs it on every thread.
-    fn callbacks(&mut self) {
-        let summary = self.context.summary;
-        let wanting: Vec<(u32, Vec<Atom>)> = self
-            .found
-            .wants
-            .iter()
-            .filter(|(_, wants)| wants.iter().all(|want| matches!(want, Atom::Behind(..))))
-            .map(|(unit, wants)| (*unit, wants.iter().copied().collect()))
-            .collect();
-        for (unit, wants) in wanting {
-            let Some(start) = summary.units.get(unit as usize).map(|unit| unit.start) else { continue };
-            let held = summary.slots.iter().any(|slot| slot.to == Held::Unit(unit));
-            let takers: BTreeSet<u32> = (0_u32..)
-                .zip(&summary.units)
-                .filter(|(_, other)| other.edges.contains(&Edge::Take(unit)))
-                .map(|(other, _)| other)
-                .collect();
-            if held || takers.is_empty() {
-                continue;
-            }
-            let mut given: Vec<(u32, u64, Value)> = Vec::new();
-            let mut givers = BTreeSet::new();
-            for taker in &takers {
-                let function = self.functions.of(*taker);
-                for event in self.solve(function).unwrap_or_default() {
-                    let Kind::Go(_, call) = event.kind else { continue };
-                    let arguments = self.context.abi.arguments;
-                    let is = |register: &u8| super::single(&event.state.get(*register)) == Some(Atom::Const(start));
-                    let Some(place) = arguments.iter().position(is) else { continue };
-                    // The record is the next argument.
-                    let Some(record) = arguments.get(place + 1) else { continue };
-                    let abi = self.context.abi;
-                    for want in &wants {
-                        let Atom::Behind(_, offset) = want else { continue };
-                        let behind = Atom::Behind(*record, *offset);
-                        let value = event.state.translate(behind, abi.stack, if call { abi.pushed } else { 0 });
-                        given.push((function, event.at, value));
-                        givers.insert(*taker);
-                    }
-                }
-            }
-            if givers == takers {
-                given.into_iter().for_each(|(function, at, value)| self.number(function, at, &value));
-                self.found.pointed.insert(unit);
-            }
-        }
-    }
-
-    /// Functions that want a number and are called through pointers of this file: the constants at all such calls
-    /// are charged to those who make them.
-    fn pointers(&mut self) {
-        let summary = self.context.summary;
-        let taken = |unit: u32| {
-            summary.slots.iter().any(|slot| slot.to == Held::Unit(unit))
-                || summary.units.iter().any(|other| other.edges.contains(&Edge::Take(unit)))
-        };
-        let exported = |unit: u32| summary.exports.iter().any(|export| export.to == Named::Unit(unit));
-        let units: Vec<u32> = self.found.wants.keys().copied().filter(|u| taken(*u) && !exported(*u)).collect();
-        let wants = units.iter().filter_map(|unit| self.found.wants.get(unit));
-        let wanted: BTreeSet<Atom> = wants.flatten().copied().collect();
-        if wanted.is_empty() {
-            return;
-        }
-        let with: BTreeSet<u32> = (0_u32..)
-            .zip(self.context.work.pieces.all.values())
-            .filter(|(_, piece)| piece.calls_anywhere || piece.jumps_anywhere)
-            .map(|(unit, _)| self.functions.of(unit))
-            .collect();
-        for function in with {
-            let Some(events) = self.solve(function) else { continue };
-            for event in events {
-                let Kind::Anywhere(call) = event.kind else { continue };
-                for atom in &wanted {
-                    let abi = self.context.abi;
-                    let value = event.state.translate(*atom, abi.stack, if call { abi.pushed } else { 0 });
-                    let constants = value.iter().flat_map(|atoms| atoms.iter()).filter_map(|atom| match atom {
-                        Atom::Const(number) if *number <= 600 => u32::try_from(*number).ok(),
-                        _ => None,
-                    });
-                    let numbers: BTreeSet<u32> = constants.collect();
-                    if !numbers.is_empty() {
-                        let unit = self.unit_at(event.at);
-                        self.found.sites.entry(unit).or_default().entry(event.at).or_default().extend(numbers);
-                        self.found.pointed.extend(&units);
-                    }
                 }
             }
         }
