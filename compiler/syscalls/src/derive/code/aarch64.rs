@@ -124,15 +124,49 @@ pub(crate) fn writes(word: u32) -> u32 {
             mask |= 1 << base;
         }
     }
+    // Vector instructions write general registers only where they say so: fmov, fcvt and kin, umov, smov.
+    if bits(word, 25, 3) == 0b111 {
+        let convert = bits(word, 24, 5) == 0b1_1110 && bits(word, 21, 1) == 1 && bits(word, 10, 6) == 0;
+        let element = bits(word, 21, 8) == 0b0111_0000 && matches!(bits(word, 10, 6), 0b00_1111 | 0b00_1011);
+        if !convert && !element {
+            mask = 0;
+        }
+    }
     if !matches!(flow(word, 0), Flow::Next) {
         mask = 0;
     }
     mask
 }
 
-/// The registers that an instruction may read as values, generously.
+/// The registers that an instruction may read as values, generously: by the groups of the encoding (C4.1).
 fn reads(word: u32) -> u32 {
-    1 << bits(word, 0, 5) | 1 << bits(word, 5, 5) | 1 << bits(word, 10, 5) | 1 << bits(word, 16, 5)
+    let (low, base, second, other) = (bits(word, 0, 5), bits(word, 5, 5), bits(word, 10, 5), bits(word, 16, 5));
+    // Loads and stores.
+    if bits(word, 27, 1) == 1 && bits(word, 25, 1) == 0 {
+        let (vector, pair) = (bits(word, 26, 1) == 1, bits(word, 27, 3) == 0b101);
+        let single = bits(word, 27, 3) == 0b111;
+        let load = if pair { bits(word, 22, 1) == 1 } else { bits(word, 22, 2) != 0 };
+        let mut mask = 1 << base;
+        if !load && !vector {
+            mask |= 1 << low;
+            if pair {
+                mask |= 1 << second;
+            }
+        }
+        if single && bits(word, 24, 1) == 0 && bits(word, 21, 1) == 1 || bits(word, 24, 6) == 0b00_1000 {
+            mask |= 1 << other;
+        }
+        return mask;
+    }
+    match bits(word, 25, 4) {
+        // Numbers; movk keeps the rest of its register.
+        0b1000 | 0b1001 if bits(word, 23, 6) == 0b10_0101 => 1 << low,
+        0b1000 | 0b1001 => 1 << base,
+        // Branches compare with zero, or go where no page is.
+        0b1010 | 0b1011 => 0,
+        0b0101 | 0b1101 => 1 << base | 1 << other | if bits(word, 24, 5) == 0b1_1011 { 1 << second } else { 0 },
+        _ => 1 << base,
+    }
 }
 
 pub(super) fn sweep(bytes: &[u8], start: u64, visit: &mut dyn FnMut(&Insn) -> bool) {
