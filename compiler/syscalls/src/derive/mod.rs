@@ -168,7 +168,7 @@ fn collect(run: &Run, arch: Arch, program: &str, all: &mut Derivation) {
             }
         }
     }
-    for (spot, why) in &run.reach.open {
+    for (spot, (why, holder)) in &run.reach.open {
         let why = match why {
             Why::Computed => {
                 "its number is computed or comes from memory; record it with `k8orc trace`, or allow it by name"
@@ -179,7 +179,11 @@ fn collect(run: &Run, arch: Arch, program: &str, all: &mut Derivation) {
             Why::Large => "the function is too large to follow; record it with `k8orc trace`, or allow it by name",
             Why::Foreign => "the entry of 32-bit programs, which a profile never opens",
         };
-        all.widenings.push(Widening { witness: way(*spot), why });
+        let witness = match holder {
+            Some(holder) => witness::through(run, program, *holder, *spot),
+            None => way(*spot),
+        };
+        all.widenings.push(Widening { witness, why });
     }
     for loaded in &run.process.files {
         for (name, kind) in RUNTIMES {

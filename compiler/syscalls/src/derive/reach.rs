@@ -64,7 +64,8 @@ pub(crate) struct Reach {
     /// Calls by number, and who makes each first.
     pub calls: BTreeMap<u32, Spot>,
     /// Calls of unknown number.
-    pub open: BTreeMap<Spot, Why>,
+    /// With a pointer: what holds it.
+    pub open: BTreeMap<Spot, (Why, Option<Node>)>,
     /// Wishes that nothing answered: files that come later may.
     unanswered: BTreeSet<(u32, u32, Node)>,
     /// Functions that fill slots, which the loader has run.
@@ -127,7 +128,7 @@ impl Reach {
             && !known.wants.is_empty()
             && !known.pointed
         {
-            self.open.insert(Spot { node: Node::Unit(file, unit), at: known.start }, Why::Pointer);
+            self.open.insert(Spot { node: Node::Unit(file, unit), at: known.start }, (Why::Pointer, None));
         }
         self.root_unit(file, unit, why);
     }
@@ -230,7 +231,7 @@ impl Reach {
             }
         }
         for open in &known.open {
-            self.open.insert(Spot { node, at: open.at }, open.why);
+            self.open.insert(Spot { node, at: open.at }, (open.why, None));
         }
     }
 
@@ -338,7 +339,8 @@ impl Reach {
             if known.pointed {
                 return;
             }
-            self.open.insert(Spot { node: Node::Unit(unit.0, unit.1), at: known.start }, Why::Pointer);
+            let spot = Spot { node: Node::Unit(unit.0, unit.1), at: known.start };
+            self.open.entry(spot).or_insert((Why::Pointer, Some(from)));
             return;
         }
         let arch_arguments = [&[7_u8, 6, 2, 1, 8, 9][..], &[0, 1, 2, 3, 4, 5][..]];
@@ -361,11 +363,11 @@ impl Reach {
                         for number in numbers {
                             match u32::try_from(number & 0xffff_ffff) {
                                 Ok(number) if number <= 0xffff => _ = self.calls.entry(number).or_insert(spot),
-                                _ => _ = self.open.insert(spot, Why::Computed),
+                                _ => _ = self.open.insert(spot, (Why::Computed, None)),
                             }
                         }
                     }
-                    _ => _ = self.open.insert(spot, Why::Computed),
+                    _ => _ = self.open.insert(spot, (Why::Computed, None)),
                 }
             }
         }

@@ -43,3 +43,10 @@ pub(crate) fn witness(run: &Run, program: &str, spot: Spot) -> Witness {
     steps.reverse();
     Witness { program: program.to_owned(), root: root.to_owned(), steps, site: spot.at }
 }
+
+/// The way to a place through what holds a pointer to it.
+pub(crate) fn through(run: &Run, program: &str, holder: Node, spot: Spot) -> Witness {
+    let mut found = witness(run, program, Spot { node: holder, at: spot.at });
+    found.steps.push(step(run, spot.node));
+    found
+}

@@ -165,21 +165,50 @@ fn reads(word: u32) -> u32 {
         // Branches compare with zero, or go where no page is.
         0b1010 | 0b1011 => 0,
         0b0101 | 0b1101 => 1 << base | 1 << other | if bits(word, 24, 5) == 0b1_1011 { 1 << second } else { 0 },
-        _ => 1 << base,
+        // Vector instructions read general registers only to convert, to copy into elements.
+        _ if bits(word, 24, 5) == 0b1_1110 && bits(word, 21, 1) == 1 && bits(word, 10, 6) == 0 => 1 << base,
+        _ if bits(word, 21, 8) == 0b0111_0000 && matches!(bits(word, 10, 6), 0b00_0011 | 0b00_0111) => 1 << base,
+        _ => 0,
     }
 }
 
+/// Rounds in which the pages at branch targets settle; three are enough for loops within loops.
+const ROUNDS: usize = 4;
+
+/// Longest stretch in bytes that is read more than once: no function is longer, only what is not yet cut into them.
+const LONG: usize = 1 << 15;
+
 pub(super) fn sweep(bytes: &[u8], start: u64, visit: &mut dyn FnMut(&Insn) -> bool) {
-    let mut pages: Pages = Default::default();
     let mut joins: BTreeMap<u64, Pages> = BTreeMap::new();
+    // Few stretches of code make addresses at all; the others are read once.
+    let makes = |chunk: &[u8]| chunk.get(3).is_some_and(|top| top & 0x9f == 0x90);
+    if bytes.len() <= LONG && bytes.chunks(4).any(makes) {
+        for _ in 0..ROUNDS {
+            let before = joins.clone();
+            pass(bytes, start, &mut joins, &mut |_| true);
+            if joins == before {
+                break;
+            }
+        }
+    }
+    pass(bytes, start, &mut joins, visit);
+}
+
+/// Reads once, with the pages that are known at branch targets, and adds to them.
+fn pass(bytes: &[u8], start: u64, joins: &mut BTreeMap<u64, Pages>, visit: &mut dyn FnMut(&Insn) -> bool) {
+    let mut pages: Pages = Default::default();
     let end = start.wrapping_add(bytes.len() as u64);
-    let mut at = start;
+    let (mut at, mut falls) = (start, true);
     for chunk in bytes.chunks(4) {
         let whole = chunk.len() == 4;
         let word = chunk.iter().rev().fold(0, |value, b| (value << 8) | u32::from(*b));
         let mut found = Vec::new();
-        if let Some(other) = joins.remove(&at) {
-            join(&mut pages, &other, &mut found);
+        if let Some(other) = joins.get(&at) {
+            // What nothing runs on into and nothing jumps to is reached in other ways: the pages before it stay.
+            if !falls {
+                pages = Default::default();
+            }
+            join(&mut pages, other, &mut found);
         }
         let mut insn = Insn {
             at,
@@ -190,8 +219,9 @@ pub(super) fn sweep(bytes: &[u8], start: u64, visit: &mut dyn FnMut(&Insn) -> bo
             absurd: !whole || word >> 16 == 0,
         };
         follow(word, at, &mut pages, &mut found);
+        falls = insn.flow.goes_on();
         match insn.flow {
-            Flow::Branch(to) | Flow::Jump(to) if to > at && to < end => {
+            Flow::Branch(to) | Flow::Jump(to) if to >= start && to < end => {
                 let known = joins.entry(to).or_insert_with(Pages::default);
                 join(known, &pages, &mut found);
             }
@@ -203,15 +233,11 @@ pub(super) fn sweep(bytes: &[u8], start: u64, visit: &mut dyn FnMut(&Insn) -> bo
         loop {
             insn.touches = [rest.next().unwrap_or(Touch::Nothing), rest.next().unwrap_or(Touch::Nothing)];
             let more = rest.len() > 0;
-            if more {
-                let only = Insn { flow: Flow::Next, ..insn };
-                if !visit(&only) {
-                    return;
-                }
-            } else {
-                if !visit(&insn) {
-                    return;
-                }
+            let one = if more { Insn { flow: Flow::Next, ..insn } } else { insn };
+            if !visit(&one) {
+                return;
+            }
+            if !more {
                 break;
             }
         }
@@ -253,7 +279,7 @@ fn follow(word: u32, at: u64, pages: &mut Pages, found: &mut Vec<Touch>) {
                 found.push(if load { Touch::Load(place, size) } else { Touch::Store(place) });
             }
             // The value that is stored may be a page itself.
-            if !load {
+            if !load && bits(word, 26, 1) == 0 {
                 found.extend(held(pages, bits(word, 0, 5)).into_iter().map(Touch::Address));
             }
         }
