@@ -10,8 +10,8 @@ use formats::elf::image::Image;
 
 use super::{Flow, Insn, Touch};
 
-/// Pages that a register may hold; more than four are forgotten, after each was named.
-type Pages = [Vec<u64>; 32];
+/// Pages that registers may hold. Of more than four in one the others count as addresses where they come together.
+type Pages = BTreeMap<u32, Vec<u64>>;
 
 fn bits(word: u32, low: u32, count: u32) -> u32 {
     (word >> low) & ((1 << count) - 1)
@@ -225,7 +225,7 @@ fn pass(bytes: &[u8], start: u64, joins: &mut BTreeMap<u64, Pages>, visit: &mut 
                 let known = joins.entry(to).or_insert_with(Pages::default);
                 join(known, &pages, &mut found);
             }
-            Flow::Call(_) | Flow::CallAnywhere => pages.iter_mut().take(19).for_each(Vec::clear),
+            Flow::Call(_) | Flow::CallAnywhere => pages.retain(|register, _| *register >= 19),
             _ => {}
         }
         // An instruction names few addresses; where pages were joined they are given one after another.
@@ -247,7 +247,8 @@ fn pass(bytes: &[u8], start: u64, joins: &mut BTreeMap<u64, Pages>, visit: &mut 
 
 /// A page too many counts as an address by itself.
 fn join(into: &mut Pages, other: &Pages, found: &mut Vec<Touch>) {
-    for (mine, theirs) in into.iter_mut().zip(other) {
+    for (register, theirs) in other {
+        let mine = into.entry(*register).or_default();
         for page in theirs.iter().filter(|page| !mine.contains(page)).copied().collect::<Vec<_>>() {
             if mine.len() < 4 {
                 mine.push(page);
@@ -260,7 +261,7 @@ fn join(into: &mut Pages, other: &Pages, found: &mut Vec<Touch>) {
 
 /// Updates the pages and names the addresses of one instruction.
 fn follow(word: u32, at: u64, pages: &mut Pages, found: &mut Vec<Touch>) {
-    let held = |pages: &Pages, register: u32| pages.get(register as usize).cloned().unwrap_or_default();
+    let held = |pages: &Pages, register: u32| pages.get(&register).cloned().unwrap_or_default();
     let meaning = means(word, at);
     let mut result = None;
     match meaning {
@@ -295,16 +296,13 @@ fn follow(word: u32, at: u64, pages: &mut Pages, found: &mut Vec<Touch>) {
         }
     }
     let mask = writes(word);
-    for (register, state) in pages.iter_mut().enumerate() {
-        if mask >> register & 1 == 1 {
-            state.clear();
+    pages.retain(|register, _| mask >> register & 1 == 0);
+    if let Some((register, state)) = result {
+        if register == 31 || state.is_empty() {
+            pages.remove(&register);
+        } else {
+            pages.insert(register, state);
         }
-    }
-    if let Some((register, state)) = result
-        && let Some(place) = pages.get_mut(register as usize)
-        && register != 31
-    {
-        *place = state;
     }
 }
 
