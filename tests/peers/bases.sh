@@ -2,8 +2,24 @@
 
 prepare_bases() {
     make_base bookworm nginx-light,redis-server,memcached,lighttpd,haproxy servers
+    make_arm_base
     make_base bookworm nginx-light,ca-certificates
     make_base trixie nginx-light,ca-certificates
+}
+
+# Packages of arm64, unpacked and not configured: nothing of them runs here without an emulator.
+make_arm_base() {
+    local include=libc6,coreutils,bash,grep,nginx-light,memcached tar=bookworm-arm64.tar mirror
+    if made "$tar" bookworm "$include"; then return; fi
+    mirror=$(debian_mirror)
+    note "  making $tar"
+    rm -f "$K8ORC_TEST_DIR/$tar.partial"
+    mmdebstrap --quiet --format=tar --variant=extract --architectures=arm64 --include="$include" \
+        --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
+        bookworm "$K8ORC_TEST_DIR/$tar.partial" ${mirror:+"$mirror"} >"$K8ORC_TEST_DIR/$tar.log" 2>&1 ||
+        { tail -20 "$K8ORC_TEST_DIR/$tar.log" >&2; die "mmdebstrap could not make the base of arm64"; }
+    mv "$K8ORC_TEST_DIR/$tar.partial" "$K8ORC_TEST_DIR/$tar"
+    stamp "$tar" bookworm "$include"
 }
 
 # The mirror that this machine's own apt uses for Debian; empty where it uses none (another

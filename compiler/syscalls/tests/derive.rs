@@ -44,6 +44,10 @@ fn request(programs: &[&str], assumptions: Assumptions) -> Request {
     Request { programs, arch: Arch::X86_64, plugins: Vec::new(), assumptions }
 }
 
+fn for_arm(programs: &[&str]) -> Request {
+    Request { arch: Arch::Aarch64, ..request(programs, Assumptions::default()) }
+}
+
 fn here() -> Directory {
     Directory(PathBuf::from("/"))
 }
@@ -59,7 +63,7 @@ fn every_executed_function_is_reached() {
     }
     let (mut functions, mut cache) = (0, MemoryCache::default());
     for (program, arguments) in COMMANDS.iter().filter(|(program, _)| there(program)) {
-        let seen = executed::run(&here(), program, arguments);
+        let seen = executed::run(&here(), Arch::X86_64, program, arguments);
         let known = syscalls::derive::functions(&here(), &request(&[program], Assumptions::default()), &mut cache);
         let outside = executed::outside(&seen, &known);
         assert!(outside.is_empty(), "{program} executes what is not reached: {outside:?}");
@@ -124,25 +128,27 @@ const SERVERS: &[(&str, usize, usize)] = &[
     ("/usr/sbin/haproxy", 123, 107),
 ];
 
-/// The unpacked base with the servers, where `tests/run` made it.
-fn servers() -> Option<tempfile::TempDir> {
-    let Some(tar) = std::env::var_os("K8ORC_TEST_SERVERS") else {
-        assert!(std::env::var_os("K8ORC_REQUIRE").is_none_or(|value| value != "all"), "K8ORC_TEST_SERVERS is not set");
-        eprintln!("skipped: K8ORC_TEST_SERVERS is not set; tests/run makes the base");
+/// A base, unpacked, where `tests/run` made it. Devices are left out.
+fn base(variable: &str) -> Option<tempfile::TempDir> {
+    let Some(tar) = std::env::var_os(variable) else {
+        assert!(std::env::var_os("K8ORC_REQUIRE").is_none_or(|value| value != "all"), "{variable} is not set");
+        eprintln!("skipped: {variable} is not set; tests/run makes the base");
         return None;
     };
+    Some(unpacked(Path::new(&tar)))
+}
+
+fn unpacked(tar: &Path) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let status = Command::new("tar").arg("-xf").arg(tar).arg("-C").arg(folder.path()).args(["./etc", "./usr"]).status();
-    assert!(status.unwrap().success());
-    for link in ["bin", "sbin", "lib", "lib64"] {
-        std::os::unix::fs::symlink(format!("usr/{link}"), folder.path().join(link)).unwrap();
-    }
-    Some(folder)
+    let mut command = Command::new("tar");
+    command.args(["--exclude=./dev", "--no-same-owner", "-xf"]).arg(tar).arg("-C").arg(folder.path());
+    assert!(command.status().unwrap().success());
+    folder
 }
 
 #[test]
 fn servers_are_as_tight_as_the_targets() {
-    let Some(folder) = servers() else { return };
+    let Some(folder) = base("K8ORC_TEST_SERVERS") else { return };
     let tree = Directory(folder.path().to_owned());
     let mut cache = MemoryCache::default();
     for (program, plain, ruled) in SERVERS {
@@ -159,6 +165,101 @@ fn servers_are_as_tight_as_the_targets() {
                 assert!(derivation.calls.contains_key(needed) || lighttpd, "{program} lacks {needed}");
             }
         }
+    }
+}
+
+/// What the rules take out of nginx, each by one of them: mutexes, threads, spawn, faccessat2, getrandom.
+const TAKEN_OUT: &[&str] = &[
+    "faccessat",
+    "getgid",
+    "sched_get_priority_max",
+    "sched_getparam",
+    "sched_getscheduler",
+    "sched_setscheduler",
+    "shmat",
+    "shmget",
+];
+
+#[test]
+fn rules_take_out_what_they_name_and_nothing_that_is_needed() {
+    let Some(folder) = base("K8ORC_TEST_SERVERS") else { return };
+    let tree = Directory(folder.path().to_owned());
+    let mut cache = MemoryCache::default();
+    let mut names = |assumptions| {
+        let derivation = derive(&tree, &request(&["/usr/sbin/nginx"], assumptions), &mut cache);
+        derivation.calls.into_keys().collect::<BTreeSet<_>>()
+    };
+    let (all, fewer) = (names(Assumptions::NONE), names(Assumptions::default()));
+    let gone: BTreeSet<&str> = all.difference(&fewer).map(String::as_str).collect();
+    assert!(fewer.is_subset(&all));
+    println!("taken out of nginx: {gone:?}");
+    for name in TAKEN_OUT {
+        assert!(gone.contains(name), "{name} stays: {gone:?}");
+    }
+    // A condition that does not hold takes its rule away.
+    let old = names(Assumptions { kernel: (5, 4), ..Assumptions::default() });
+    assert!(old.contains("faccessat") && !old.contains("shmget"));
+    let older = names(Assumptions { kernel: (3, 10), ..Assumptions::default() });
+    assert!(older.contains("shmget"));
+}
+
+#[test]
+fn musl_and_static_programs_have_no_unresolved_calls() {
+    let Some(bases) = std::env::var_os("K8ORC_TEST_BASES") else {
+        println!("skipped: K8ORC_TEST_BASES is not set");
+        return;
+    };
+    let mut seen = 0;
+    for entry in std::fs::read_dir(bases).unwrap().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.starts_with("alpine-minirootfs") {
+            continue;
+        }
+        let folder = unpacked(&entry.path());
+        let mut wanted = request(&["/bin/busybox"], Assumptions::default());
+        if name.contains("aarch64") {
+            wanted.arch = Arch::Aarch64;
+        }
+        let derivation = derive(&Directory(folder.path().to_owned()), &wanted, &mut MemoryCache::default());
+        assert_eq!(derivation.widenings, [], "{name}");
+        for call in ["clone", "execve", "mount", "read", "setuid", "wait4"] {
+            assert!(derivation.calls.contains_key(call), "{name} lacks {call}");
+        }
+        assert!(derivation.calls.len() < 180, "{name}: {}", derivation.calls.len());
+        seen += 1;
+    }
+    println!("{seen} bases of Alpine");
+}
+
+/// Commands of the arm64 base.
+const ARM_COMMANDS: &[(&str, &[&str])] = &[
+    ("/bin/ls", &["-l", "/"]),
+    ("/usr/bin/sort", &["-R", "/etc/passwd"]),
+    ("/bin/grep", &["-r", "root", "/etc/passwd"]),
+    ("/bin/bash", &["-c", "for i in 1 2; do echo $i; done; kill -0 $$; ulimit -a"]),
+];
+
+#[test]
+fn aarch64_is_read_as_well() {
+    let Some(folder) = base("K8ORC_TEST_ARM64") else { return };
+    let tree = Directory(folder.path().to_owned());
+    let mut cache = MemoryCache::default();
+    for (program, most) in [("/usr/sbin/nginx", 105), ("/usr/bin/memcached", 98)] {
+        let derivation = derive(&tree, &for_arm(&[program]), &mut cache);
+        assert_eq!(derivation.widenings, [], "{program}");
+        let count = counted(&derivation);
+        println!("{program}: {count} of {most}");
+        assert!(count <= most && count > 60, "{program}: {count}");
+    }
+    if !available("qemu-aarch64", &["--version"]) {
+        return;
+    }
+    for (program, arguments) in ARM_COMMANDS {
+        let seen = executed::run(&tree, Arch::Aarch64, program, arguments);
+        assert!(seen.values().map(BTreeSet::len).sum::<usize>() > 500, "{program} did not run");
+        let known = syscalls::derive::functions(&tree, &for_arm(&[program]), &mut cache);
+        let outside = executed::outside(&seen, &known);
+        assert!(outside.is_empty(), "{program} executes what is not reached: {outside:?}");
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub mod classes;
 pub(crate) mod code;
+pub(crate) mod compact;
 pub mod diagnostics;
 pub(crate) mod link;
 pub(crate) mod process;

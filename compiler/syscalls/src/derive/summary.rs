@@ -63,22 +63,31 @@ pub struct Traits {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unit {
     /// First address.
+    #[serde(rename = "s")]
     pub start: u64,
     /// One past the last.
+    #[serde(rename = "e")]
     pub end: u64,
     /// A symbol at its start, where there is one.
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// What it leads to, sorted.
+    #[serde(rename = "g", default, skip_serializing_if = "Vec::is_empty", with = "super::compact")]
     pub edges: Vec<Edge>,
     /// System calls made by it, or by wrappers for it.
+    #[serde(rename = "c", default, skip_serializing_if = "Vec::is_empty")]
     pub sites: Vec<Site>,
     /// System calls of which the number is not known.
+    #[serde(rename = "o", default, skip_serializing_if = "Vec::is_empty")]
     pub open: Vec<Open>,
     /// Numbers that come from whoever calls it.
+    #[serde(rename = "w", default, skip_serializing_if = "Vec::is_empty")]
     pub wants: Vec<Atom>,
     /// The calls through pointers of its file were looked at for the numbers that it wants, and some were found.
+    #[serde(rename = "p", default, skip_serializing_if = "std::ops::Not::not")]
     pub pointed: bool,
     /// Shared objects that it names.
+    #[serde(rename = "l", default, skip_serializing_if = "Vec::is_empty")]
     pub objects_named: Vec<String>,
 }
 
@@ -116,8 +125,10 @@ pub enum Edge {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Slot {
     /// Where it is.
+    #[serde(rename = "a")]
     pub at: u64,
     /// What it holds.
+    #[serde(rename = "t")]
     pub to: Held,
 }
 
@@ -125,14 +136,19 @@ pub struct Slot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Held {
     /// The address of a unit.
+    #[serde(rename = "u")]
     Unit(u32),
     /// The address of an object.
+    #[serde(rename = "o")]
     Object(u32),
     /// The address of an import.
+    #[serde(rename = "i")]
     Import(u32),
     /// The contents of an import.
+    #[serde(rename = "c")]
     Copy(u32),
     /// What a unit returns.
+    #[serde(rename = "r")]
     Resolver(u32),
 }
 

@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
 
 use formats::elf::image::{Image, Segment};
+use plan::platform::Arch;
 use syscalls::derive::Function;
 use syscalls::derive::tree::Tree;
+
+use crate::tree::Directory;
 
 /// Executed addresses by file; an address is that of the file, not of the process.
 pub type Executed = BTreeMap<String, BTreeSet<u64>>;
@@ -26,18 +29,20 @@ fn executable(segments: &[Segment]) -> impl Iterator<Item = &Segment> {
     segments.iter().filter(|segment| segment.executable)
 }
 
-/// Runs a program of this machine under `qemu-x86_64` and says what it executed, in libraries and the loader too.
-pub fn run(tree: &dyn Tree, program: &str, arguments: &[&str]) -> Executed {
+/// Runs a program of a tree under qemu's emulator and says what it executed, in libraries and the loader too. Files
+/// that the tree lacks are this machine's own.
+pub fn run(tree: &Directory, arch: Arch, program: &str, arguments: &[&str]) -> Executed {
     let log = tempfile::NamedTempFile::new().unwrap();
-    let mut command = Command::new("qemu-x86_64");
-    command.args(["-d", "in_asm,strace", "-D"]).arg(log.path()).arg(program).args(arguments);
+    let mut command = Command::new(format!("qemu-{}", arch.kernel()));
+    command.arg("-L").arg(&tree.0).args(["-d", "in_asm,strace", "-D"]).arg(log.path());
+    command.arg(tree.0.join(tree.resolve(program).unwrap().trim_start_matches('/'))).args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().unwrap();
     let text = String::from_utf8_lossy(&std::fs::read(log.path()).unwrap()).into_owned();
-    read(tree, program, &text)
+    read(tree, arch, program, &text)
 }
 
-fn read(tree: &dyn Tree, program: &str, text: &str) -> Executed {
+fn read(tree: &Directory, arch: Arch, program: &str, text: &str) -> Executed {
     let path = tree.resolve(program).unwrap();
     let bytes = tree.read(&path).unwrap();
     let image = Image::parse(&bytes).unwrap().unwrap();
@@ -49,7 +54,11 @@ fn read(tree: &dyn Tree, program: &str, text: &str) -> Executed {
         }
     };
     // Where qemu puts a program that may lie anywhere.
-    map(if image.kind == 3 { 0x40_0000_0000 } else { 0 }, &path, &image.segments);
+    let anywhere = match arch {
+        Arch::X86_64 => 0x40_0000_0000,
+        Arch::Aarch64 => 0x55_0000_0000,
+    };
+    map(if image.kind == 3 { anywhere } else { 0 }, &path, &image.segments);
     let addresses: Vec<u64> =
         text.lines().filter(|line| line.starts_with("0x")).filter_map(|line| hex(line.split_once(':')?.0)).collect();
     let heads = formats::elf::read(&bytes).unwrap().unwrap();
