@@ -2,6 +2,8 @@
 # root of rpm.
 
 prepare_bases() {
+    make_base bookworm nginx-light,redis-server,memcached,lighttpd,haproxy servers
+    make_arm_base
     make_base bookworm nginx-light,ca-certificates
     make_base trixie nginx-light,ca-certificates
     make_rpm_base
@@ -19,6 +21,21 @@ prepare_user_file() {
     if [[ $(wc -l <"$file") -eq 3 ]]; then K8ORC_TEST_USER_FILE=$file; fi
 }
 
+# Packages of arm64, unpacked and not configured: nothing of them runs here without an emulator.
+make_arm_base() {
+    local include=libc6,coreutils,bash,grep,nginx-light,memcached tar=bookworm-arm64.tar mirror
+    if made "$tar" bookworm "$include"; then return; fi
+    mirror=$(debian_mirror)
+    note "  making $tar"
+    rm -f "$K8ORC_TEST_DIR/$tar.partial"
+    mmdebstrap --quiet --format=tar --variant=extract --architectures=arm64 --include="$include" \
+        --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
+        bookworm "$K8ORC_TEST_DIR/$tar.partial" ${mirror:+"$mirror"} >"$K8ORC_TEST_DIR/$tar.log" 2>&1 ||
+        { tail -20 "$K8ORC_TEST_DIR/$tar.log" >&2; die "mmdebstrap could not make the base of arm64"; }
+    mv "$K8ORC_TEST_DIR/$tar.partial" "$K8ORC_TEST_DIR/$tar"
+    stamp "$tar" bookworm "$include"
+}
+
 # The mirror that this machine's own apt uses for Debian; empty where it uses none (another
 # distribution), and then mmdebstrap takes its default. Only Debian's suite names count, so that
 # the updates, security and third-party archives of the machine are not taken for it.
@@ -29,7 +46,7 @@ debian_mirror() {
 
 # A bookworm host makes a trixie base as well: its archive keyring holds trixie's keys.
 make_base() {
-    local suite=$1 include=$2 tar=$1-nginx.tar mirror
+    local suite=$1 include=$2 tar=$1-${3-nginx}.tar mirror
     if made "$tar" "$suite" "$include"; then return; fi
     mirror=$(debian_mirror)
     note "  making $tar"

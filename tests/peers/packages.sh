@@ -3,7 +3,7 @@
 # command, package. Looked up in PATH with the sbin directories added, as not every user has those.
 peer_packages=(
     mmdebstrap:mmdebstrap skopeo:skopeo umoci:umoci buildah:buildah podman:podman
-    catatonit:catatonit docker-registry:docker-registry htpasswd:apache2-utils
+    catatonit:catatonit qemu-x86_64:qemu-user docker-registry:docker-registry htpasswd:apache2-utils
     runc:runc strace:strace setcap:libcap2-bin setfattr:attr python3:python3
     node:nodejs npm:npm dockerd:docker.io slirp4netns:slirp4netns ip:iproute2 curl:curl
     flock:util-linux setpriv:util-linux script:bsdutils mount:mount cc:gcc

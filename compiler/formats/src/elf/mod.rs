@@ -1,7 +1,13 @@
-//! The few parts of an ELF file that say what it needs to start, and the `#!` line of a script.
+//! ELF files. Here the few parts that say what a file needs to start, and the `#!` line of a script.
 //!
 //! Only headers are read, each access bounds-checked; numbers are never trusted for allocation
-//! (elf(5), System V gABI).
+//! (elf(5), System V gABI). Whoever has the whole file can look further: [`image`], [`symbols`],
+//! [`relocations`], [`frames`].
+
+pub mod frames;
+pub mod image;
+pub mod relocations;
+pub mod symbols;
 
 /// What a file says about its own start.
 #[derive(Debug, Clone, PartialEq, Eq)]
