@@ -429,9 +429,7 @@ fn directories_that_cannot_be_a_base() {
 #[test]
 fn what_is_not_built_says_so() {
     let dir = tempfile::tempdir().unwrap();
-    for base in [BaseRef::Apt("trixie".into()), BaseRef::Spec("web".into())] {
-        assert_eq!(refused(dir.path(), &base).code, codes::E0301);
-    }
+    assert_eq!(refused(dir.path(), &BaseRef::Spec("web".into())).code, codes::E0301);
     let (pin, opened) = open(dir.path(), &BaseRef::Scratch).unwrap();
     assert_eq!((pin.digest, opened.layers.len(), opened.compressed_size), (None, 0, 0));
 }
