@@ -222,7 +222,7 @@ fn pass(bytes: &[u8], start: u64, joins: &mut BTreeMap<u64, Pages>, visit: &mut 
         falls = insn.flow.goes_on();
         match insn.flow {
             Flow::Branch(to) | Flow::Jump(to) if to >= start && to < end => {
-                let known = joins.entry(to).or_insert_with(Pages::default);
+                let known = joins.entry(to).or_default();
                 join(known, &pages, &mut found);
             }
             Flow::Call(_) | Flow::CallAnywhere => pages.retain(|register, _| *register >= 19),
