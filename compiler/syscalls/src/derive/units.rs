@@ -206,6 +206,8 @@ impl Pieces {
             sane &= !insn.absurd && insn.flow != Flow::Broken;
             match insn.flow {
                 Flow::Jump(to) | Flow::Branch(to) if to >= at && to < most => far = far.max(to),
+                // A function that is missing has the address 0.
+                Flow::Jump(0) | Flow::Call(0) => {}
                 Flow::Jump(to) | Flow::Branch(to) | Flow::Call(to) => sane &= within(&self.ranges, to).is_some(),
                 _ => {}
             }
