@@ -220,8 +220,15 @@ fn musl_and_static_programs_have_no_unresolved_calls() {
         if name.contains("aarch64") {
             wanted.arch = Arch::Aarch64;
         }
-        let derivation = derive(&Directory(folder.path().to_owned()), &wanted, &mut MemoryCache::default());
+        let (tree, mut cache) = (Directory(folder.path().to_owned()), MemoryCache::default());
+        let derivation = derive(&tree, &wanted, &mut cache);
         assert_eq!(derivation.widenings, [], "{name}");
+        if available(&format!("qemu-{}", wanted.arch.kernel()), &["--version"]) {
+            let seen = executed::run(&tree, wanted.arch, "/bin/busybox", &["find", "/etc"]);
+            assert!(seen.values().map(BTreeSet::len).sum::<usize>() > 300, "{name} did not run");
+            let outside = executed::outside(&seen, &syscalls::derive::functions(&tree, &wanted, &mut cache));
+            assert!(outside.is_empty(), "{name} executes what is not reached: {outside:?}");
+        }
         for call in ["clone", "execve", "mount", "read", "setuid", "wait4"] {
             assert!(derivation.calls.contains_key(call), "{name} lacks {call}");
         }

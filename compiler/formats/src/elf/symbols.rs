@@ -111,7 +111,7 @@ impl<'a> Image<'a> {
         if let Some(section) = self.sections.iter().find(|s| s.address == start && s.loaded && s.size > 0) {
             return usize::try_from(section.size / 24).unwrap_or(0);
         }
-        if let Some(count) = self.tag(4).and_then(|at| self.number(at + 4, 4)) {
+        if let Some(count) = self.tag(4).and_then(|at| self.number(at.wrapping_add(4), 4)) {
             return usize::try_from(count).unwrap_or(0);
         }
         self.tag(0x6fff_fef5).and_then(|at| self.gnu_hash_count(at)).unwrap_or(0)

@@ -23,7 +23,8 @@ pub(crate) struct Run {
 const MOST: usize = 4096;
 
 /// Names that the loader itself looks up in what it loaded (glibc 2.36 and 2.41, `rtld.c`, `dl-minimal-malloc.c`,
-/// `dl-libc_freeres`): constructors of the C library and its memory functions.
+/// `dl-libc_freeres`): constructors of the C library and its memory functions. musl's `dynlink.c` finds its own second
+/// and third stage so.
 const LOOKED_UP: &[&str] = &[
     "__libc_early_init",
     "malloc",
@@ -32,6 +33,8 @@ const LOOKED_UP: &[&str] = &[
     "free",
     "__pthread_initialize_minimal",
     "_dl_relocate_static_pie",
+    "__dls2b",
+    "__dls3",
 ];
 
 struct Loading<'a, 'b> {

@@ -69,17 +69,19 @@ const MOSTLY: u8 = 75;
 /// Rounds of splitting; what is named later stays inside a unit.
 const ROUNDS: usize = 12;
 
+/// First addresses and ends.
+type Ranges = Vec<(u64, u64)>;
+
 fn within(ranges: &[(u64, u64)], address: u64) -> Option<(u64, u64)> {
     let place = ranges.partition_point(|(start, _)| *start <= address).checked_sub(1)?;
     ranges.get(place).copied().filter(|(_, end)| address < *end)
 }
 
-/// Ranges of addresses, rising.
-type Ranges = Vec<(u64, u64)>;
-
 /// Executable ranges and those of stubs among them, from sections, or from segments where there are none.
 fn ranges(image: &Image) -> (Ranges, Ranges) {
-    let end = |start: u64, size: u64| (start, start.saturating_add(size));
+    // Only what the file has bytes for, whatever a header says.
+    let there = |start: u64| image.from(start).map_or(0, |bytes| bytes.len() as u64);
+    let end = |start: u64, size: u64| (start, start.saturating_add(size.min(there(start))));
     let sections: Vec<_> = image.sections.iter().filter(|s| s.loaded && s.executable && s.size > 0).collect();
     let (mut code, mut stubs) = (Vec::new(), Vec::new());
     for section in &sections {
@@ -91,8 +93,7 @@ fn ranges(image: &Image) -> (Ranges, Ranges) {
     if sections.is_empty() {
         code = image.segments.iter().filter(|s| s.executable).map(|s| end(s.address, s.file)).collect();
     }
-    // Only what the file has bytes for.
-    code.retain(|(start, _)| image.from(*start).is_some());
+    code.retain(|(start, end)| start < end);
     code.sort_unstable();
     stubs.sort_unstable();
     (code, stubs)
@@ -205,6 +206,8 @@ impl Pieces {
             sane &= !insn.absurd && insn.flow != Flow::Broken;
             match insn.flow {
                 Flow::Jump(to) | Flow::Branch(to) if to >= at && to < most => far = far.max(to),
+                // A function that is missing has the address 0.
+                Flow::Jump(0) | Flow::Call(0) => {}
                 Flow::Jump(to) | Flow::Branch(to) | Flow::Call(to) => sane &= within(&self.ranges, to).is_some(),
                 _ => {}
             }

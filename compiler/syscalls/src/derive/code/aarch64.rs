@@ -214,7 +214,7 @@ fn pass(bytes: &[u8], start: u64, joins: &mut BTreeMap<u64, Pages>, visit: &mut 
             at,
             size: chunk.len() as u64,
             flow: if whole { flow(word, at) } else { Flow::Broken },
-            touches: [Touch::Nothing; 2],
+            touches: [Touch::Nothing; 3],
             padding: word == 0xd503_201f,
             absurd: !whole || word >> 16 == 0,
         };
@@ -231,7 +231,7 @@ fn pass(bytes: &[u8], start: u64, joins: &mut BTreeMap<u64, Pages>, visit: &mut 
         // An instruction names few addresses; where pages were joined they are given one after another.
         let mut rest = found.into_iter();
         loop {
-            insn.touches = [rest.next().unwrap_or(Touch::Nothing), rest.next().unwrap_or(Touch::Nothing)];
+            insn.touches = std::array::from_fn(|_| rest.next().unwrap_or(Touch::Nothing));
             let more = rest.len() > 0;
             let one = if more { Insn { flow: Flow::Next, ..insn } } else { insn };
             if !visit(&one) {

@@ -18,7 +18,7 @@ pub(crate) struct Insn {
     /// Where control goes after it.
     pub flow: Flow,
     /// Addresses it names.
-    pub touches: [Touch; 2],
+    pub touches: [Touch; 3],
     /// Does nothing: fills the space between functions.
     pub padding: bool,
     /// Never in a program's code: privileged, or what zeroes and text decode to.

@@ -24,7 +24,7 @@ pub(crate) fn plain(setting: &Setting, raw: &Instruction) -> Insn {
         at: raw.ip(),
         size: (raw.len() as u64).max(1),
         flow: flow(raw),
-        touches: [Touch::Nothing; 2],
+        touches: [Touch::Nothing; 3],
         padding: false,
         absurd: false,
     };
@@ -132,6 +132,14 @@ fn word(raw: &Instruction) -> Option<u64> {
     if raw.op0_kind() == OpKind::Memory { fixed_place(raw) } else { None }
 }
 
+/// Only reads its first operand.
+fn only_reads(mnemonic: Mnemonic) -> bool {
+    matches!(
+        mnemonic,
+        Mnemonic::Cmp | Mnemonic::Test | Mnemonic::Push | Mnemonic::Call | Mnemonic::Jmp | Mnemonic::Bt | Mnemonic::Nop
+    )
+}
+
 /// Only writes its first operand.
 fn only_stores(raw: &Instruction) -> bool {
     raw.op0_kind() == OpKind::Memory
@@ -159,7 +167,7 @@ fn only_stores(raw: &Instruction) -> bool {
         )
 }
 
-fn touches(setting: &Setting, raw: &Instruction, touches: &mut [Touch; 2]) {
+fn touches(setting: &Setting, raw: &Instruction, touches: &mut [Touch; 3]) {
     let mut place = 0;
     let mut add = |touch| {
         if let Some(slot) = touches.get_mut(place) {
@@ -175,7 +183,12 @@ fn touches(setting: &Setting, raw: &Instruction, touches: &mut [Touch; 2]) {
                 match fixed_place(raw) {
                     Some(address) if raw.mnemonic() == Mnemonic::Lea => add(Touch::Address(address)),
                     Some(address) if only_stores(raw) => add(Touch::Store(address)),
-                    Some(address) => add(Touch::Load(address, raw.memory_size().size().max(1) as u64)),
+                    Some(address) => {
+                        add(Touch::Load(address, raw.memory_size().size().max(1) as u64));
+                        if operand == 0 && !only_reads(raw.mnemonic()) {
+                            add(Touch::Store(address));
+                        }
+                    }
                     None if setting.may_be_address(raw.memory_displacement64()) => {
                         add(Touch::Address(raw.memory_displacement64()));
                     }

@@ -20,13 +20,27 @@ pub(crate) fn anchors(work: &Work) -> BTreeSet<u64> {
     places.filter(|at| !work.pieces.is_code(*at)).collect()
 }
 
+/// Bytes before a jump in which its table is named, unless that was done long before.
+const NEAR: u64 = 64;
+
+/// The targets of one computed jump: of the tables that are named just before it, else of all of the unit's.
+pub(crate) fn targets_of(work: &Work, piece: &Piece, anchors: &BTreeSet<u64>, jump: u64) -> BTreeSet<u64> {
+    let near = between(work, piece, anchors, (jump.saturating_sub(NEAR), jump));
+    if near.is_empty() { targets(work, piece, anchors) } else { near }
+}
+
 /// The targets of a unit's tables, wherever they are.
 pub(crate) fn targets(work: &Work, piece: &Piece, anchors: &BTreeSet<u64>) -> BTreeSet<u64> {
+    between(work, piece, anchors, (piece.start, piece.end))
+}
+
+/// The targets of the tables that are named between two places.
+fn between(work: &Work, piece: &Piece, anchors: &BTreeSet<u64>, place: (u64, u64)) -> BTreeSet<u64> {
     let mut found = BTreeSet::new();
     if !piece.jumps_anywhere {
         return found;
     }
-    for (_, touch) in &piece.touches {
+    for (_, touch) in piece.touches.iter().filter(|(at, _)| *at >= place.0 && *at < place.1) {
         let Touch::Address(table) = *touch else { continue };
         if work.pieces.is_code(table) {
             continue;

@@ -42,14 +42,25 @@ impl Global {
     /// The units that store an argument of their own in the word at `at`, and the register it came in. None when
     /// anything else may be stored there: its address is taken, or other values are.
     pub fn stored(&self, context: &Context, members: &dyn Fn(u32) -> Vec<u32>, at: u64) -> Option<Vec<(u32, u8)>> {
-        let stores = self.stores.get(&at)?;
         if self.taken.contains(&at) || context.work.symbols.iter().any(|s| s.defined && s.value == at) {
             return None;
         }
+        let Some(stores) = self.stores.get(&at) else {
+            // Nothing stores there: it stays null, and what looks behind it is never run.
+            return (context.work.image.number(at, 8).unwrap_or(0) == 0).then(Vec::new);
+        };
         let mut found = Vec::new();
         let units: BTreeSet<u32> =
             stores.iter().map(|(_, start)| context.summary.unit_at(*start)).collect::<Option<_>>()?;
         for unit in units {
+            // A function that nothing calls and nobody has the address of, as a static program may hold some.
+            let entered = |unit: &u32| {
+                let known = context.summary.units.get(*unit as usize);
+                known.is_none_or(|known| context.enter.range(known.start..known.end).next().is_some())
+            };
+            if !members(unit).iter().any(entered) {
+                continue;
+            }
             for value in context.stores(&members(unit), at)? {
                 for atom in value?.iter() {
                     match atom {
@@ -62,6 +73,6 @@ impl Global {
         }
         found.sort_unstable();
         found.dedup();
-        (!found.is_empty()).then_some(found)
+        Some(found)
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn apply(raw: &Instruction, state: &mut State, source: &Value, place:
             return Some(state.lanes(vector(raw.op1_register())?));
         }
         match place {
-            Place::Stack(at) => Some([0, 4, 8, 12].map(|lane| state.word(at + lane))),
+            Place::Stack(at) => Some([0, 4, 8, 12].map(|lane| state.word(at.wrapping_add(lane)))),
             Place::Fixed(at) => Some([0, 4, 8, 12].map(|lane| one(Atom::Word(at.wrapping_add(lane))))),
             Place::Other => None,
         }
@@ -49,7 +49,7 @@ pub(crate) fn apply(raw: &Instruction, state: &mut State, source: &Value, place:
     let store = |state: &mut State, lanes: &Lanes, count: i64| {
         let Some(at) = stack else { return };
         for (n, lane) in (0_i64..).zip(lanes.iter()).take(usize::try_from(count).unwrap_or(0)) {
-            state.write(at + n * 4, 4, lane.clone());
+            state.write(at.wrapping_add(n * 4), 4, lane.clone());
         }
     };
     match raw.mnemonic() {

@@ -159,15 +159,18 @@ impl State {
     /// Writes `size` bytes of the stack.
     pub fn write(&mut self, at: i64, size: i64, value: Value) {
         let near = self.stack.range(at.saturating_sub(7)..at.saturating_add(size));
-        let hit: Vec<i64> = near.filter(|(other, (_, wide))| **other + wide > at).map(|(other, _)| *other).collect();
+        let hit: Vec<i64> =
+            near.filter(|(other, (_, wide))| other.saturating_add(*wide) > at).map(|(other, _)| *other).collect();
         for other in hit {
             self.forget(other);
         }
         if at >= 0 || self.stack.len() < MOST_WORDS {
             self.stack.insert(at, (value, size.clamp(1, 8)));
         }
-        if size > 8 && at + 8 >= 0 {
-            (at + 8..at + size).step_by(8).for_each(|at| _ = self.stack.insert(at, (None, 8)));
+        if size > 8 && at.saturating_add(8) >= 0 {
+            (at.saturating_add(8)..at.saturating_add(size))
+                .step_by(8)
+                .for_each(|at| _ = self.stack.insert(at, (None, 8)));
         }
     }
 

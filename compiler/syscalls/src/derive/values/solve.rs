@@ -179,10 +179,10 @@ impl<'a> Solver<'a> {
                 }
             }
             if !jumps.is_empty() {
-                let targets = tables::targets(work, piece, &context.anchors);
-                leaders.extend(&targets);
                 for at in jumps {
-                    tables.insert(at, targets.clone());
+                    let targets = tables::targets_of(work, piece, &context.anchors, at);
+                    leaders.extend(&targets);
+                    tables.insert(at, targets);
                 }
             }
         }
