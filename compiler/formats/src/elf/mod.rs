@@ -1,8 +1,8 @@
 //! ELF files. Here the few parts that say what a file needs to start, and the `#!` line of a script.
 //!
 //! Only headers are read, each access bounds-checked; numbers are never trusted for allocation
-//! (elf(5), System V gABI). Whoever has the whole file can look further: [`image`], [`symbols`],
-//! [`relocations`], [`frames`].
+//! (elf(5), System V gABI). Whoever has the whole file can look further: `image`, `symbols`,
+//! `relocations`, `frames`.
 
 pub mod frames;
 pub mod image;

@@ -1,6 +1,6 @@
 //! What one ELF file means for the derivation: a value of its bytes alone, so that it can be kept by their hash.
 //!
-//! Addresses inside the file are resolved to places in the lists below; names are left to [`super::link`]. The
+//! Addresses inside the file are resolved to places in the lists below; names are left to `link`. The
 //! form may change with every version of the analyser, [`ANALYSER`], which is part of a cache's key.
 
 use plan::platform::Arch;
