@@ -279,3 +279,51 @@ fn sections(bytes: &[u8]) -> Result<Vec<Section<'_>>, Error> {
     };
     Ok(rows.iter().map(section).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+    use crate::elf::relocations::Target;
+    use crate::elf::symbols::Kind;
+
+    #[test]
+    fn this_machines_programs_are_read_whole() {
+        let Ok(bytes) = std::fs::read("/bin/ls") else {
+            println!("skipped: no /bin/ls here");
+            return;
+        };
+        let Some(image) = Image::parse(&bytes).unwrap() else { return };
+        assert!(image.segments.iter().any(|s| s.executable) && image.entry != 0);
+        let symbols = image.symbols().unwrap();
+        let wanted = symbols.iter().find(|s| s.name == b"__libc_start_main").unwrap();
+        assert!(!wanted.defined && wanted.version.is_some_and(|v| v.starts_with(b"GLIBC_")));
+        assert!(symbols.iter().any(|s| s.kind == Kind::Function));
+        let relocations = image.relocations().unwrap();
+        assert!(relocations.iter().any(|r| matches!(r.target, Target::Local(_))));
+        assert!(relocations.iter().any(|r| matches!(r.target, Target::Symbol(..))));
+        let frames = image.frames();
+        assert!(frames.len() > 50, "{} frames", frames.len());
+        assert!(frames.iter().all(|frame| frame.start < frame.end && image.from(frame.start).is_some()));
+    }
+
+    #[test]
+    fn what_lies_outside_is_an_error_or_nothing() {
+        let mut file = vec![0_u8; 64 + 56];
+        file[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        file[32] = 64;
+        file[54] = 56;
+        file[56] = 2;
+        assert_eq!(Image::parse(&file).err(), Some(Error::Outside("program headers")));
+        file[56] = 1;
+        file[64] = 1;
+        // A segment of nearly all addresses, and none of its bytes.
+        file[64 + 8..64 + 48].fill(0xff);
+        let image = Image::parse(&file).unwrap().unwrap();
+        assert_eq!(image.from(u64::MAX), None);
+        assert_eq!(image.number(0, 8), None);
+        assert_eq!((image.symbols().unwrap().len(), image.frames().len()), (0, 0));
+        file[4] = 1;
+        assert!(Image::parse(&file).unwrap().is_none());
+    }
+}

@@ -10,6 +10,8 @@ pub(crate) mod lanes;
 pub(crate) mod pointers;
 pub(crate) mod sites;
 pub(crate) mod solve;
+#[cfg(test)]
+mod tests;
 pub(crate) mod x86_64;
 
 use std::collections::BTreeMap;
