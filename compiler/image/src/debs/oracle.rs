@@ -23,7 +23,10 @@ const ALWAYS: [&str; 2] = ["nginx-light,ca-certificates", "redis-server"];
 /// Compared under `K8ORC_REQUIRE=all`, by suite. One server each: the ids that several packages' accounts get hang on
 /// the order in which dpkg configures packages that do not depend on each other, and ours is another.
 const ALL: [(&str, &[&str]); 2] = [
-    ("trixie", &["nginx", "postgresql-17", "python3", "haproxy", "memcached", "unbound", "apache2"]),
+    (
+        "trixie",
+        &["nginx", "postgresql-17", "python3", "haproxy", "memcached", "unbound", "curl,git", "apache2", "ruby"],
+    ),
     ("bookworm", &["nginx", "postgresql-15", "python3"]),
 ];
 

@@ -364,7 +364,7 @@ fn no_library(name: &[u8], by: &ImagePath, why: &Reason, span: Option<Span>) -> 
         .help("where the library lies in a directory of its own, say it: env LD_LIBRARY_PATH=\"/that/directory\"")
 }
 
-/// Services of an `nsswitch.conf`; those that glibc takes where it says nothing (`nss/XXX-lookup.c`).
+/// Services of an `nsswitch.conf`; those that glibc takes where it says nothing (nsswitch.conf(5)).
 fn services(text: &[u8]) -> BTreeSet<String> {
     let mut all: BTreeSet<String> = ["files", "dns"].map(str::to_owned).into();
     for line in String::from_utf8_lossy(text).lines() {
